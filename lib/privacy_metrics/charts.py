@@ -1,0 +1,770 @@
+"""Charts of a ``Release``: one look, a title that says the finding, and what was withheld said on every picture.
+
+Every function takes a ``Release`` and nothing else (TypeError otherwise) and gives an Altair chart whose specification
+is the same bytes for the same release. ``enable()`` makes a notebook carry specification and static picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+from .disclosure import TOTAL, Release
+from .params import ParamsError, Period
+
+MIME = "application/vnd.privacy-metrics.vegalite+json"
+"""The mime type of a specification in a notebook: nbformat takes only types that end in ``+json``."""
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C6670")
+"""Okabe & Ito, Color Universal Design (2008), without yellow and black; a grey stands last."""
+SEQUENTIAL = ("#E4EEF6", "#B7D3E8", "#7FB0D3", "#3D84B8", "#0B5A94", "#08345C")
+INK, MUTED, RULE, EMPTY, HELD = "#1B2733", "#52606D", "#D9DEE4", "#EEF0F2", "#C3C9D0"
+WIDTH = 720
+# Arial and Liberation Sans have the same metrics: the static picture is laid out as the browser lays it out.
+FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
+
+_NUMBER = ",d"
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOURS = tuple(f"{hour:02}" for hour in range(24))
+_CLOCK = {"week": "%G-W%V", "month": "%Y-%m"}
+_WORDS = {"os": "Operating system", "referrer_kind": "Kind of referrer", "referrer_site": "Referring site"}
+_TWICE = "not added up over two periods"
+_HATCH = "M-1,1L1,-1"
+_TITLE = {"anchor": "start", "frame": "group", "fontSize": 17, "fontWeight": "bold", "color": INK, "font": FONT}
+_SUBTITLE = {"subtitleFontSize": 12, "subtitleColor": MUTED, "subtitleFont": FONT, "subtitlePadding": 5, "offset": 14}
+_AXIS = {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "titleColor": MUTED, "titleFontWeight": "normal"}
+_THEME: dict[str, Any] = {
+    "font": FONT,
+    "background": "#FFFFFF",
+    "view": {"stroke": None},
+    "title": _TITLE | _SUBTITLE,
+    "axis": _AXIS
+    | {
+        "gridColor": RULE,
+        "domainColor": RULE,
+        "tickColor": RULE,
+        "labelLimit": 210,
+        "maxExtent": 300,
+        "titlePadding": 8,
+    },
+    "legend": _AXIS | {"orient": "top", "labelLimit": 200, "offset": 8, "symbolSize": 90},
+    "text": {"font": FONT, "fontSize": 12, "color": INK},
+    "range": {"category": list(PALETTE), "heatmap": list(SEQUENTIAL), "ramp": list(SEQUENTIAL)},
+}
+
+
+# ---- in notebooks ---------------------------------------------------------------------------------------------------
+
+
+def enable() -> None:
+    """Makes charts come out as specification, static SVG and text: no JavaScript, no network, the same bytes each time."""
+    alt.renderers.register("report", _render)
+    alt.renderers.enable("report")
+
+
+def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    picture = vl_convert.vegalite_to_svg(spec, vl_version=version)
+    return {MIME: spec, "image/svg+xml": picture, "text/plain": f"<chart: {spec.get('description', '')}>"}
+
+
+# ---- words ----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def countries() -> dict[str, dict[str, str]]:
+    """By ISO 3166-1 code: ``name``, and the ``column`` and ``row`` on the tile grid (empty when not on it)."""
+    text = files("privacy_metrics").joinpath("templates/countries.csv").read_text("utf-8")
+    return {row["code"]: row for row in csv.DictReader(text.splitlines())}
+
+
+def label(name: str) -> str:
+    """A column's name for people: ``visitor_kind`` is ``Visitor kind``."""
+    return _WORDS.get(name, name.replace("_", " ").capitalize())
+
+
+def category(dimension: str, value: str) -> str:
+    """A category's name for people: a country's code becomes its name."""
+    return countries()[value]["name"] if dimension == "country" and value in countries() else value
+
+
+def period_title(text: str) -> str:
+    """A period's label in words: ``2026Q3`` is ``July to September 2026``."""
+    try:
+        return Period.parse(text).title
+    except ParamsError:
+        return text
+
+
+def _short(text: str, limit: int = 40) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %"
+
+
+def growth(now: float, before: float) -> str:
+    """The change in percent, as text: ``+12 %``, ``−3 %``, ``±0 %``, or ``new``."""
+    if not before:
+        return "new" if now else "±0 %"
+    return f"{100 * (now - before) / before:+.0f} %".replace("-", "−").replace("+0 %", "±0 %").replace("−0 %", "±0 %")
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def _sentence(text: str) -> str:
+    # Not iOS or macOS: a name with a capital inside keeps its small first letter.
+    return text[:1].upper() + text[1:] if text.split(" ", 1)[0].islower() else text
+
+
+# ---- charts ---------------------------------------------------------------------------------------------------------
+
+
+def bars(
+    release: Release, measure: str | None = None, dimension: str | None = None, top: int = 15, title: str | None = None
+) -> alt.LayerChart:
+    """The ``top`` categories of a dimension (the first unless given), ranked."""
+    measure, dimension = _measure(release, measure), _dimension(release, dimension)
+    rows = _rows(release, dimension)
+    ranked = sorted(((d, v) for d, v in rows.select(dimension, measure).iter_rows() if v), key=lambda r: (-r[1], r[0]))
+    shown, rest = ranked[:top], ranked[top:]
+    total = _total(release, measure)
+    notes = [_held(rows)]
+    if rest:
+        # Distinct people may stand in several categories: only the additive measure has a sum.
+        sum_of = f" together {sum(v for _, v in rest):,}" if measure == release.measures[0] else ""
+        notes.append(f"{_count(len(rest), 'smaller one', 'smaller ones')} not shown{sum_of}")
+    values = [
+        {"category": name, "value": v, "share": _percent(v, total) if total else "withheld"}
+        for name, v in ((category(dimension, d), v) for d, v in shown)
+    ]
+    finding = "Nothing to show"
+    if values:
+        share = f" of {total:,} {label(measure).lower()} ({_percent(shown[0][1], total)})" if total else ""
+        finding = f"{_short(values[0]['category'])} leads with {shown[0][1]:,}{share}"
+    tooltip = [_tip("category", label(dimension)), _tip("value", label(measure), _NUMBER), _tip("share", "Share")]
+    base = alt.Chart(_inline(values)).encode(
+        y=alt.Y("category:N", sort=[v["category"] for v in values], title=label(dimension), axis=_axis(ticks=False)),
+        x=_quantity("value", measure, most=shown[0][1] if shown else 1),
+        tooltip=tooltip,
+    )
+    text = base.mark_text(align="left", dx=5).encode(text=alt.Text("value:Q", format=_NUMBER))
+    chart = (base.mark_bar(color=PALETTE[0], height={"band": 0.72}) + text).properties(height=alt.Step(24))
+    said = [f"{v['category']} {v['value']:,}" for v in values]
+    return _finish(chart, release, title or finding, notes, said, "Bar chart")
+
+
+def lines(
+    release: Release, x: str, measure: str | None = None, color: str | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """The course over ``x`` (``week``, ``month``, or any dimension in its order), a line for each of ``color``.
+
+    A line has a gap where a value is withheld. A week that two periods share is added up (never distinct people, which
+    do not add up), and one that the first or last period cuts off is left out; both are said.
+    """
+    measure = _measure(release, measure)
+    points, periods = _points(release, measure, *(k for k in (color, x) if k), over=x)
+    steps, cut = _steps(x, points, periods)
+    table = {tuple(r[:-2]): r[-2:] for r in points.iter_rows()}
+    totals = (
+        points.group_by(color).agg(pl.col("value").sum()).sort(["value", color], descending=[True, False])
+        if color
+        else None
+    )
+    names = [None] if totals is None else totals[color].to_list()
+    notes = _edges(cut)
+    if len(names) > len(PALETTE):
+        notes.append(f"{len(names) - len(PALETTE)} smaller ones not shown")
+    series = names[: len(PALETTE)]
+    values: list[dict[str, Any]] = []
+    for name in series:
+        for step in steps:
+            # A step without a row holds nobody: 0, as Release.value says.
+            v, held = table.get((step,) if name is None else (name, step), (0, False))
+            row = {
+                "x": _position(x, step),
+                "step": _step_name(x, step),
+                "value": v,
+                "state": f"{v:,}" if v is not None else None,
+            }
+            row["state"] = row["state"] or ("withheld" if held else _TWICE)
+            values.append(row | ({} if name is None or color is None else {"series": category(color, name)}))
+    gaps = [row | {"value": 0} for row in values if row["value"] is None]
+    notes = [
+        *_gaps(sum(row["state"] == "withheld" for row in gaps), sum(row["state"] == _TWICE for row in gaps)),
+        *notes,
+    ]
+    timed = x in _CLOCK
+    axis = (
+        _axis(grid=False, tickCount=8, format="%b %Y", labelOverlap=True) if timed else _axis(grid=False, labelAngle=0)
+    )
+    position = (
+        alt.X("x:T", scale=alt.Scale(type="utc"), title=f"{label(x)} (start)", axis=axis)
+        if timed
+        else alt.X("x:N", sort=[_position(x, s) for s in steps], title=label(x), axis=axis)
+    )
+    tips = [_tip("step", label(x)), *([_tip("series", label(color))] if color else []), _tip("state", label(measure))]
+    hue: dict[str, Any] = {}
+    if color:
+        domain = [category(color, n) for n in series if n is not None]
+        scale = alt.Scale(domain=domain, range=list(PALETTE[: len(domain)]))
+        hue = {"color": alt.Color("series:N", scale=scale, sort=domain, title=None)}
+    base = alt.Chart(_inline(values)).encode(x=position, y=_quantity("value", measure, axis="y"), tooltip=tips, **hue)
+    size = 18 if len(steps) > 20 else 40
+    layers = [
+        base.mark_line(
+            strokeWidth=2.2, invalid="break-paths-show-path-domains", **({} if color else {"color": PALETTE[0]})
+        ),
+        base.mark_point(filled=True, size=size, opacity=1, **({} if color else {"color": PALETTE[0]})),
+        # Wide invisible targets, so that a tooltip needs no exact aim.
+        base.mark_point(size=260, opacity=0, filled=True),
+    ]
+    if gaps:
+        marks = alt.Chart(_inline(gaps)).mark_point(shape="stroke", angle=90, size=90, color=HELD, strokeWidth=3)
+        layers.append(marks.encode(x=position, y=alt.Y("value:Q"), tooltip=tips))
+    said, finding = _course(release, measure, values, color)
+    return _finish(
+        alt.layer(*layers).properties(height=300), release, title or finding, notes, said, "Line chart", periods
+    )
+
+
+def change(
+    release: Release, measure: str | None = None, dimension: str | None = None, top: int = 15, title: str | None = None
+) -> alt.LayerChart:
+    """This period against the one before, per category, of a trend (``disclosure.trend``).
+
+    Raises ValueError when the release holds fewer than two periods.
+    """
+    measure, dimension = _measure(release, measure), _dimension(release, dimension)
+    rows = _rows(release, "period", dimension, current=False)
+    periods = _periods(release, rows)
+    if "period" not in release.dimensions or len(periods) < 2:
+        raise ValueError(f"release {release.name}: a change needs two periods; make it with disclosure.trend")
+    before, now = periods[-2:]
+    table = {(p, d): v for p, d, v in rows.select("period", dimension, measure).iter_rows()}
+    names = sorted({d for p, d in table if p in (before, now)})
+    pairs = [(d, table.get((before, d), 0), table.get((now, d), 0)) for d in names]
+    open_pairs = sorted(
+        ((d, b, n) for d, b, n in pairs if b is not None and n is not None and b + n),
+        key=lambda r: (-r[2], -r[1], r[0]),
+    )
+    shown = open_pairs[:top]
+    held = sum(b is None or n is None for _, b, n in pairs)
+    notes = [f"{_count(held, 'category', 'categories')} withheld" if held else "nothing withheld"]
+    if len(open_pairs) > top:
+        notes.append(f"{len(open_pairs) - top} smaller ones not shown")
+    values = [{"category": category(dimension, d), "before": b, "now": n, "change": growth(n, b)} for d, b, n in shown]
+    finding = "Nothing to compare"
+    if shown:
+        most = max(shown, key=lambda r: (abs(r[2] - r[1]), r[0]))
+        finding = f"{_short(category(dimension, most[0]))} changed most: {most[1]:,} to {most[2]:,} ({growth(most[2], most[1])})"
+    order = [v["category"] for v in values]
+    tips = [
+        _tip("category", label(dimension)), _tip("before", period_title(before), _NUMBER),
+        _tip("now", period_title(now), _NUMBER), _tip("change", "Change"),
+    ]  # fmt: skip
+    y = alt.Y("category:N", sort=order, title=label(dimension), axis=_axis(ticks=False, grid=True))
+    key = alt.Color(
+        "period:N", title=None, sort=[period_title(before), period_title(now)],
+        scale=alt.Scale(domain=[period_title(before), period_title(now)], range=[PALETTE[4], PALETTE[0]]),
+    )  # fmt: skip
+    ends = [
+        v | {"value": v[which], "period": period_title(p)}
+        for v in values
+        for which, p in (("before", before), ("now", now))
+    ]
+    right = [v | {"end": max(v["before"], v["now"])} for v in values]
+    chart = alt.layer(
+        alt.Chart(_inline(values))
+        .mark_rule(strokeWidth=3, color=HELD)
+        .encode(x="before:Q", x2="now:Q", y=y, tooltip=tips),
+        alt.Chart(_inline(ends))
+        .mark_point(filled=True, size=110, opacity=1)
+        .encode(
+            x=_quantity("value", measure, most=max((v["end"] for v in right), default=1)), y=y, color=key, tooltip=tips
+        ),
+        alt.Chart(_inline(right)).mark_text(align="left", dx=10).encode(x="end:Q", y=y, text="change:N", tooltip=tips),
+    ).properties(height=alt.Step(24))
+    said = [f"{v['category']} {v['before']:,} to {v['now']:,} ({v['change']})" for v in values]
+    return _finish(chart, release, title or finding, notes, said, "Dumbbell chart", [before, now])
+
+
+def heatmap(
+    release: Release, x: str | None = None, y: str | None = None, measure: str | None = None, top: int = 24,
+    title: str | None = None,
+) -> alt.LayerChart:  # fmt: skip
+    """Two dimensions against each other (unless given: the first downwards, the second across).
+
+    A withheld cell is grey and hatched; a cell of nobody is 0. Of a long dimension the ``top`` categories are shown.
+    """
+    measure = _measure(release, measure)
+    free = [d for d in release.dimensions if d != "period" and d not in (x, y)]
+    y = y or free.pop(0)
+    x = x or free.pop(0)
+    rows = _rows(release, y, x)
+    across, down = _universe(x, rows, measure, top), _universe(y, rows, measure, top)
+    missing = rows[x].n_unique() - len(across), rows[y].n_unique() - len(down)
+    table = {(b, a): (v, held) for b, a, v, held in rows.select(y, x, measure, "withheld").iter_rows()}
+    values, held_cells = [], []
+    for b in down:
+        for a in across:
+            v, held = table.get((b, a), (0, False))
+            cell = {"x": category(x, a), "y": category(y, b), "state": "withheld" if held else f"{v:,}"}
+            (held_cells if held else values).append(cell if held else cell | {"value": v})
+    notes = [f"{_count(len(held_cells), 'cell', 'cells')} withheld (hatched)" if held_cells else "nothing withheld"]
+    notes += [f"{n} smaller of {label(d).lower()} not shown" for n, d in zip(missing, (x, y), strict=True) if n > 0]
+    best = max(values, key=lambda c: (c["value"], c["y"], c["x"]), default=None)
+    finding = (
+        f"Most {label(measure).lower()}: {_short(best['y'])}, {_short(best['x'])} ({best['value']:,})"
+        if best
+        else "Every cell is withheld"
+    )
+    tips = [_tip("y", label(y)), _tip("x", label(x)), _tip("state", label(measure))]
+    place = {
+        "x": alt.X("x:N", sort=[category(x, a) for a in across], title=label(x), axis=_axis(grid=False, labelAngle=0 if x in ("hour", "weekday") else -35)),
+        "y": alt.Y("y:N", sort=[category(y, b) for b in down], title=label(y), axis=_axis(grid=False)),
+        "tooltip": tips,
+    }  # fmt: skip
+    legend = alt.Legend(format=_NUMBER, gradientLength=200, titleOrient="left", titleLimit=300)
+    shade = alt.Color(
+        "value:Q",
+        title=f"{label(measure)} (number)",
+        scale=alt.Scale(range=list(SEQUENTIAL), domainMin=0),
+        legend=legend,
+    )
+    layers: list[alt.Chart] = [alt.Chart(_inline(values)).mark_rect(stroke="white").encode(color=shade, **place)]
+    if held_cells:
+        blank = alt.Chart(_inline(held_cells))
+        hatch = {"shape": _HATCH, "size": 90, "stroke": MUTED, "strokeWidth": 1, "filled": False}
+        layers += [
+            blank.mark_rect(stroke="white", color=HELD).encode(**place),
+            blank.mark_point(**hatch).encode(**place),
+        ]
+    ranked = sorted(values, key=lambda c: (-c["value"], c["y"], c["x"]))[:5]
+    said = [f"{c['y']}, {c['x']} {c['value']:,}" for c in ranked if c["value"]]
+    return _finish(
+        alt.layer(*layers).properties(height=alt.Step(26)), release, title or finding, notes, said, "Heat map"
+    )
+
+
+def tiles(
+    release: Release, measure: str | None = None, dimension: str = "country", title: str | None = None
+) -> alt.LayerChart:
+    """A tile for each country, on a grid that keeps neighbours together; withheld ones are hatched, absent ones grey.
+
+    What has no tile (``unknown`` and small islands) is said below the title.
+    """
+    measure = _measure(release, measure)
+    rows = _rows(release, dimension)
+    found = {c: (v, held) for c, v, held in rows.select(dimension, measure, "withheld").iter_rows()}
+    grid = {code: (int(row["column"]), int(row["row"])) for code, row in countries().items() if row["column"]}
+    most = max((v for v, _ in found.values() if v), default=1)
+    values, held_tiles, base = [], [], []
+    for code, (column, row) in grid.items():
+        v, held = found.get(code, (0, False))
+        tile: dict[str, Any] = {"code": code, "country": countries()[code]["name"], "column": column, "row": row}
+        base.append(tile | {"state": "withheld" if held else f"{v:,}"})
+        if held:
+            held_tiles.append(base[-1])
+        elif v:
+            values.append(base[-1] | {"value": v})
+    away = {c: v for c, (v, held) in found.items() if c not in grid and not held and v}
+    notes = [_held(rows)]
+    if away:
+        named = ", ".join(
+            f"{category('country', c)} {v:,}" for c, v in sorted(away.items(), key=lambda i: (-i[1], i[0]))[:3]
+        )
+        notes.append(f"without a tile: {_short(named, 90)}" + (" and others" if len(away) > 3 else ""))
+    leader = max(values, key=lambda t: (t["value"], t["code"]), default=None)
+    total = _total(release, measure)
+    finding = "Nothing to show"
+    if leader:
+        share = f" ({_percent(leader['value'], total)})" if total else ""
+        finding = f"From {_count(len(values), 'country', 'countries')}; most from {leader['country']}: {leader['value']:,}{share}"
+    tips = [_tip("country", "Country"), _tip("state", label(measure))]
+    size = WIDTH // 22
+    place = {
+        "x": alt.X("column:O", axis=None, scale=alt.Scale(domain=list(range(21)), paddingInner=0.08)),
+        "y": alt.Y("row:O", axis=None, scale=alt.Scale(domain=list(range(18)), paddingInner=0.08)),
+        "tooltip": tips,
+    }
+    legend = alt.Legend(format=_NUMBER, gradientLength=200, titleOrient="left", titleLimit=300, tickCount=4)
+    scale = alt.Scale(type="sqrt", range=list(SEQUENTIAL), domain=[0, most])
+    shade = alt.Color("value:Q", title=f"{label(measure)} (number, square-root scale)", scale=scale, legend=legend)
+    layers = [
+        # The grey layer below: a country that is absent must not vanish from the map.
+        alt.Chart(_inline(base)).mark_rect(color=EMPTY, cornerRadius=3).encode(**place),
+        alt.Chart(_inline(base)).mark_text(fontSize=10, color="#6B7681").encode(text="code:N", **place),
+        alt.Chart(_inline(values)).mark_rect(cornerRadius=3).encode(color=shade, **place),
+    ]
+    for ink, dark in ((INK, False), ("#FFFFFF", True)):
+        # The scale's upper half is too dark for black letters.
+        codes = [tile for tile in values if ((tile["value"] / most) ** 0.5 > 0.45) == dark]
+        layers.append(alt.Chart(_inline(codes)).mark_text(fontSize=10, color=ink).encode(text="code:N", **place))
+    if held_tiles:
+        blank = alt.Chart(_inline(held_tiles))
+        hatch = {"shape": _HATCH, "size": 500, "stroke": MUTED, "strokeWidth": 1, "filled": False, "opacity": 0.7}
+        layers += [
+            blank.mark_rect(color=HELD, cornerRadius=3).encode(**place),
+            blank.mark_point(**hatch).encode(**place),
+            blank.mark_text(fontSize=10, color=INK).encode(text="code:N", **place),
+        ]
+    ranked = sorted(values, key=lambda t: (-t["value"], t["code"]))[:5]
+    said = [f"{t['country']} {t['value']:,}" for t in ranked]
+    chart = alt.layer(*layers).properties(height=alt.Step(size - 4))
+    return _finish(chart, release, title or finding, notes, said, "Tile map")
+
+
+def stacked(
+    release: Release, dimension: str | None = None, parts: str | None = None, measure: str | None = None,
+    title: str | None = None,
+) -> alt.Chart:  # fmt: skip
+    """What each category of ``dimension`` is made of, by ``parts``: outcomes by right, for one.
+
+    A withheld part has no length: the bar is shorter by it, and the number of such parts is said.
+    """
+    measure = _measure(release, measure)
+    free = [d for d in release.dimensions if d != "period" and d not in (dimension, parts)]
+    dimension = dimension or free.pop(0)
+    parts = parts or free.pop(0)
+    rows = _rows(release, dimension, parts)
+    by = _ranked(rows, dimension, measure)
+    kinds = _ranked(rows, parts, measure)
+    table = {(d, p): v for d, p, v in rows.select(dimension, parts, measure).iter_rows()}
+    values = [
+        {"category": category(dimension, d), "part": category(parts, p), "value": table[d, p], "order": n}
+        for d in by
+        for n, p in enumerate(kinds)
+        if table.get((d, p))
+    ]
+    top = max(values, key=lambda v: (v["value"], v["category"]), default=None)
+    finding = f"Most: {_short(top['category'])}, {_short(top['part'])}: {top['value']:,}" if top else "Nothing to show"
+    domain = [category(parts, p) for p in kinds]
+    chart = (
+        alt.Chart(_inline(values))
+        .mark_bar(height={"band": 0.72}, stroke="white", strokeWidth=1)
+        .encode(
+            y=alt.Y(
+                "category:N", sort=[category(dimension, d) for d in by], title=label(dimension), axis=_axis(ticks=False)
+            ),
+            x=_quantity("value", measure),
+            color=alt.Color(
+                "part:N", sort=domain, scale=alt.Scale(domain=domain, range=list(PALETTE)), title=label(parts)
+            ),
+            order=alt.Order("order:Q"),
+            tooltip=[
+                _tip("category", label(dimension)),
+                _tip("part", label(parts)),
+                _tip("value", label(measure), _NUMBER),
+            ],
+        )
+        .properties(height=alt.Step(28))
+    )
+    said = [f"{v['category']}, {v['part']} {v['value']:,}" for v in sorted(values, key=lambda v: -v["value"])[:6]]
+    return _finish(chart, release, title or finding, [_held(rows, "part", "parts")], said, "Stacked bar chart")
+
+
+def survival(release: Release, limit: int, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
+    """The share still open after each day, with the legal ``limit`` in days drawn.
+
+    The first dimension is the day number, the measure the number still open at its end; day 0 (or the first day) holds
+    all of them. Nothing may be censored: every one has been followed to its end or past the last day.
+    """
+    measure = _measure(release, measure)
+    day = _dimension(release, None)
+    rows = sorted((int(d), v) for d, v in _rows(release, day).select(day, measure).iter_rows())
+    start = next((v for _, v in rows if v), None)
+    if start is None:
+        raise ValueError(f"release {release.name}: the first day is withheld or empty, so there are no shares")
+    values = [{"day": d, "share": None if v is None else v / start, "value": v} for d, v in rows]
+    known = [(d, v) for d, v in rows if v is not None and d <= limit]
+    finding = "The share at the limit is withheld"
+    if known and known[-1][0] == limit or any(v == 0 for _, v in known):
+        finding = f"{_percent(start - known[-1][1], start)} of {start:,} were closed within {limit} days"
+    held = sum(v is None for _, v in rows)
+    notes = [f"{_count(held, 'day', 'days')} withheld" if held else "nothing withheld"]
+    tips = [_tip("day", "Day"), _tip("share", "Still open", ".1%"), _tip("value", label(measure), _NUMBER)]
+    x = alt.X("day:Q", title="Time since receipt (days)", axis=_axis(grid=False))
+    y = alt.Y("share:Q", title="Share still open (%)", axis=_axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+    base = alt.Chart(_inline(values)).encode(x=x, y=y, tooltip=tips)
+    edge = alt.Chart(_inline([{"day": limit, "text": f"legal limit: {limit} days"}])).encode(x="day:Q")
+    chart = alt.layer(
+        base.mark_line(interpolate="step-after", strokeWidth=2.4, color=PALETTE[0]),
+        base.mark_point(size=200, opacity=0, filled=True),
+        edge.mark_rule(color=PALETTE[1], strokeWidth=2, strokeDash=[6, 4]),
+        edge.mark_text(align="left", dx=6, dy=8, color=PALETTE[1], fontWeight="bold").encode(
+            y=alt.value(0), text="text:N"
+        ),
+    ).properties(height=300)
+    said = [f"day {v['day']} {v['share']:.0%}" for v in values if v["share"] is not None][:: max(1, len(values) // 5)]
+    return _finish(chart, release, title or finding, notes, said, "Survival curve")
+
+
+def control(release: Release, x: str, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
+    """A control chart of individual values: mean and limits at 2.66 mean moving ranges (Shewhart; NIST/SEMATECH 6.3.2.2).
+
+    Values outside the limits are marked. The limits come from the published values alone.
+    """
+    measure = _measure(release, measure)
+    points, periods = _points(release, measure, x, over=x)
+    steps, cut = _steps(x, points, periods)
+    table = {step: (v, held) for step, v, held in points.iter_rows()}
+    series = [table.get(step, (0, False))[0] for step in steps]
+    pairs = [(a, b) for a, b in pairwise(series) if a is not None and b is not None]
+    if not pairs:
+        raise ValueError(f"release {release.name}: a control chart needs two published values in a row")
+    shown = [v for v in series if v is not None]
+    mean = sum(shown) / len(shown)
+    width = 2.66 * sum(abs(a - b) for a, b in pairs) / len(pairs)
+    low, high = max(0.0, mean - width), mean + width
+    values = [
+        {
+            "x": _position(x, step), "step": _step_name(x, step), "value": v,
+            "state": "not published" if v is None else "outside the limits" if not low <= v <= high else "within the limits",
+        }
+        for step, v in zip(steps, series, strict=True)
+    ]  # fmt: skip
+    outside = [v for v in values if v["state"] == "outside the limits"]
+    finding = (
+        f"{_count(len(outside), 'value', 'values')} of {len(shown)} outside the control limits"
+        if outside
+        else "All values within the control limits"
+    )
+    held = sum(table.get(step, (0, False))[1] for step in steps)
+    notes = _gaps(held, len(series) - len(shown) - held) + _edges(cut)
+    place = (
+        alt.X(
+            "x:T",
+            scale=alt.Scale(type="utc"),
+            title=f"{label(x)} (start)",
+            axis=_axis(grid=False, format="%b %Y", tickCount=8),
+        )
+        if x in _CLOCK
+        else alt.X("x:N", sort=[v["x"] for v in values], title=label(x), axis=_axis(grid=False, labelAngle=0))
+    )
+    scale = alt.Scale(domain=["within the limits", "outside the limits"], range=[PALETTE[0], PALETTE[1]])
+    tips = [_tip("step", label(x)), _tip("value", label(measure), _NUMBER), _tip("state", "State")]
+    base = alt.Chart(_inline(values)).encode(x=place, y=_quantity("value", measure, axis="y"), tooltip=tips)
+    limits = [
+        {"at": round(low, 1), "text": f"lower limit {low:,.0f}"}, {"at": round(mean, 1), "text": f"mean {mean:,.0f}"},
+        {"at": round(high, 1), "text": f"upper limit {high:,.0f}"},
+    ]  # fmt: skip
+    frame = alt.Chart(_inline(limits)).encode(y="at:Q")
+    chart = alt.layer(
+        frame.mark_rule(color=MUTED, strokeDash=[5, 4]),
+        frame.mark_text(align="left", dy=-7, dx=3, color=MUTED, fontSize=11).encode(x=alt.value(0), text="text:N"),
+        base.mark_line(color=PALETTE[0], strokeWidth=2, invalid="break-paths-show-path-domains"),
+        base.mark_point(filled=True, size=60, opacity=1).encode(color=alt.Color("state:N", scale=scale, title=None)),
+    ).properties(height=300)
+    said = [f"mean {mean:,.0f}, limits {low:,.0f} to {high:,.0f}", *(f"{v['step']} {v['value']:,}" for v in outside)]
+    return _finish(chart, release, title or finding, notes, said, "Control chart", periods)
+
+
+# ---- the release's rows ---------------------------------------------------------------------------------------------
+
+
+def _check(release: Release) -> None:
+    if not isinstance(release, Release):
+        raise TypeError(f"a chart draws a Release, not a {type(release).__name__}: ask the workbook for a table")
+
+
+def _measure(release: Release, measure: str | None) -> str:
+    _check(release)
+    if measure is not None and measure not in release.measures:
+        raise ValueError(f"release {release.name} has no measure {measure}; it has {', '.join(release.measures)}")
+    return measure or release.measures[0]
+
+
+def _dimension(release: Release, dimension: str | None) -> str:
+    free = [d for d in release.dimensions if d != "period"] or ["period"]
+    return free[0] if dimension is None else dimension
+
+
+def _rows(release: Release, *dimensions: str, current: bool = True) -> pl.DataFrame:
+    """The rows over ``dimensions``, all else at its total; of a trend those of the last period when ``current``."""
+    if unknown := [d for d in dimensions if d not in release.dimensions]:
+        raise ValueError(
+            f"release {release.name} has no dimension {unknown[0]}; it has {', '.join(release.dimensions)}"
+        )
+    if "period" not in release.dimensions or "period" in dimensions or not current:
+        return release.margin(*dimensions)
+    return release.margin("period", *dimensions).filter(pl.col("period") == release.period)
+
+
+def _points(release: Release, measure: str, *keys: str, over: str) -> tuple[pl.DataFrame, list[str]]:
+    """The values by ``keys``, those of several periods added up where that makes sense, and the periods.
+
+    Columns: the keys, ``value`` (null where withheld, or where distinct people would be added up) and ``withheld``.
+    """
+    across = "period" in release.dimensions and over != "period"
+    rows = _rows(release, *keys, *(["period"] if across else []), current=False)
+    adds = pl.lit(measure == release.measures[0])
+    gap = pl.col("withheld").any() | (~adds & (pl.len() > 1))
+    value = pl.when(gap).then(None).otherwise(pl.col(measure).sum()).alias("value")
+    periods = _periods(release, rows if "period" in rows.columns else None)
+    return rows.group_by(keys, maintain_order=True).agg(value, pl.col("withheld").any()), periods
+
+
+def _gaps(held: int, twice: int) -> list[str]:
+    said = [f"{_count(held, 'value', 'values')} withheld (a gap)" if held else "nothing withheld"]
+    return said + ([f"{_count(twice, 'week', 'weeks')} over two periods not added up (people)"] if twice else [])
+
+
+def _edges(cut: int) -> list[str]:
+    return [_count(cut, "part week at an edge", "part weeks at the edges") + " not shown"] if cut else []
+
+
+def _total(release: Release, measure: str) -> int | None:
+    last = {"period": release.period} if "period" in release.dimensions else {}
+    return release.value(measure, **last)
+
+
+def _periods(release: Release, rows: pl.DataFrame | None) -> list[str]:
+    if rows is None or "period" not in rows.columns:
+        return [release.period]
+    found = rows["period"].unique(maintain_order=True).to_list()
+    return [p for p in found if p != TOTAL] or [release.period]
+
+
+def _steps(x: str, points: pl.DataFrame, periods: Sequence[str]) -> tuple[list[str], int]:
+    """Every step of the axis, also those nobody was counted in, and how many part weeks were left out."""
+    if x not in _CLOCK:
+        return _in_order(x, points[x].unique(maintain_order=True).to_list()), 0
+    days = sorted({day for p in periods for day in Period.parse(p).days})
+    counts: dict[str, int] = {}
+    for day in days:
+        step = day.strftime(_CLOCK[x])
+        counts[step] = counts.get(step, 0) + 1
+    steps = [s for s, n in counts.items() if x == "month" or n == 7]
+    return steps, len(counts) - len(steps)
+
+
+def _position(x: str, step: str) -> str:
+    if x == "week":
+        return date.fromisocalendar(int(step[:4]), int(step[-2:]), 1).isoformat()
+    return f"{step}-01" if x == "month" else step
+
+
+def _step_name(x: str, step: str) -> str:
+    if x == "week":
+        start = date.fromisocalendar(int(step[:4]), int(step[-2:]), 1)
+        return f"week {int(step[-2:])} of {step[:4]} (from {start.day} {start:%B})"
+    return period_title(step) if x in ("month", "period") else category(x, step)
+
+
+def _in_order(dimension: str, names: Iterable[str]) -> list[str]:
+    found = set(names)
+    if dimension == "weekday":
+        return [d for d in _WEEKDAYS if d in found] + sorted(found - set(_WEEKDAYS))
+    return sorted(found)
+
+
+def _universe(dimension: str, rows: pl.DataFrame, measure: str, top: int) -> list[str]:
+    fixed = {"weekday": _WEEKDAYS, "hour": _HOURS}.get(dimension)
+    if fixed:
+        return list(fixed)
+    if dimension in _CLOCK:
+        return sorted(rows[dimension].unique())
+    return _ranked(rows, dimension, measure)[:top]
+
+
+def _ranked(rows: pl.DataFrame, dimension: str, measure: str) -> list[str]:
+    sums = rows.group_by(dimension).agg(pl.col(measure).sum()).sort([measure, dimension], descending=[True, False])
+    return sums[dimension].to_list()
+
+
+def _course(release: Release, measure: str, values: list[dict[str, Any]], color: str | None) -> tuple[list[str], str]:
+    """What a trend says: the total against the period before, or else the highest value."""
+    known = [v for v in values if v["value"] is not None]
+    name = label(measure)
+    if not known:
+        return [], f"{name}: every value is withheld"
+    top = max(known, key=lambda v: (v["value"], v["step"]))
+    low = min(known, key=lambda v: (v["value"], v["step"]))
+    said = [
+        f"{k} {v['value']:,} in {v['step']}{', ' + v['series'] if color else ''}"
+        for k, v in (("highest", top), ("lowest", low))
+    ]
+    finding = f"{name} peaked at {top['value']:,} in {top['step']}"
+    if color and "series" in top:
+        finding = f"{_short(top['series'])} peaked at {top['value']:,} {name.lower()} in {top['step']}"
+    elif "period" in release.dimensions and len(periods := _periods(release, release.frame)) > 1:
+        before, now = (release.value(measure, period=p) for p in periods[-2:])
+        if before and now:
+            word = "rose" if now > before else "fell" if now < before else "stood still"
+            amount = "" if now == before else f" by {_percent(abs(now - before), before)}"
+            finding = f"{name} {word}{amount}: {before:,} to {now:,} in {period_title(periods[-1])}"
+            said.insert(0, finding)
+    return said, finding
+
+
+# ---- the look -------------------------------------------------------------------------------------------------------
+
+
+def _inline(values: list[dict[str, Any]]) -> alt.Data:
+    return alt.Data(values=values)
+
+
+def _axis(**options: Any) -> alt.Axis:
+    return alt.Axis(domain=False, **options)
+
+
+def _tip(field: str, title: str, form: str | None = None) -> alt.Tooltip:
+    kind = "Q" if form else "N"
+    return alt.Tooltip(f"{field}:{kind}", title=title, **({"format": form} if form else {}))
+
+
+def _quantity(field: str, measure: str, axis: str = "x", most: int | None = None) -> Any:
+    channel = alt.X if axis == "x" else alt.Y
+    # With a text behind the mark, the scale ends late enough to leave it room.
+    scale = alt.Scale(zero=True) if most is None else alt.Scale(domain=[0, 1.1 * most], nice=False)
+    return channel(
+        f"{field}:Q",
+        title=f"{label(measure)} (number)",
+        axis=_axis(format=_NUMBER, tickCount=6, grid=True),
+        scale=scale,
+    )
+
+
+def _held(rows: pl.DataFrame, one: str = "category", many: str = "categories") -> str:
+    n = int(rows["withheld"].sum())
+    return f"{_count(n, one, many)} withheld" if n else "nothing withheld"
+
+
+def _finish(
+    chart: Any, release: Release, title: str, notes: Sequence[str], said: Sequence[str], kind: str,
+    periods: Sequence[str] = (),
+) -> Any:  # fmt: skip
+    """The chart with the theme, its title, what it is about, and a description that names the main figures."""
+    span = period_title(release.period)
+    if len(periods) > 1:
+        span = (
+            f"{period_title(periods[0])} to {period_title(periods[-1])}"
+            if len(periods) > 2
+            else f"{period_title(periods[-1])} against {period_title(periods[0])}"
+        )
+    about = f"{release.title}, {span}"
+    control_note = _sentence("; ".join([str(release.policy), *notes]) + ".")
+    title = _sentence(title)
+    subtitle = [line for text in (about, control_note) for line in textwrap.wrap(text, 112)]
+    main = "; ".join(_short(s, 90) for s in said[:6])
+    description = f"{kind}. {title}. {about}." + (f" Main figures: {main}." if main else "") + f" {control_note}"
+    return chart.properties(
+        title=alt.TitleParams(textwrap.wrap(title, 74) or [""], subtitle=subtitle),
+        width=WIDTH,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        description=description,
+    ).configure(**_THEME)

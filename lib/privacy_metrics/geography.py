@@ -1,0 +1,163 @@
+"""Geography: the country of an address by a range join, and the truncation that makes an address pseudonymous."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import maxminddb
+import numpy as np
+import polars as pl
+
+from .params import WorkbookError
+
+UNKNOWN = "unknown"
+_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 address written as IPv6 (RFC 4291 §2.5.5.2)
+
+
+class CountriesError(WorkbookError):
+    """A country database that is missing or not readable."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Sorted starts of ranges and the country from each start on (an index into ``Countries.names``)."""
+
+    starts: np.ndarray
+    country: np.ndarray
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        return self.country[np.searchsorted(self.starts, keys, side="right") - 1]
+
+
+@dataclass(frozen=True)
+class Countries:
+    """Country ranges of both address families; ``names[0]`` is unknown."""
+
+    names: list[str]
+    v4: Ranges  # of uint32
+    v6: Ranges  # of the high 64 bits; a network finer than that is at ``fine``
+    fine: dict[int, Ranges]  # high 64 bits → ranges of the low 64 bits
+
+
+def without_countries() -> Countries:
+    """Every country unknown: the explicit choice to go on without a database."""
+    empty = np.zeros(1, np.int16)
+    return Countries([UNKNOWN], Ranges(np.zeros(1, np.uint32), empty), Ranges(np.zeros(1, np.uint64), empty), {})
+
+
+def load(path: Path) -> Countries:
+    """Flattens the MaxMind DB at ``path`` (a country or city edition) into sorted ranges, once.
+
+    The country of a network is its record's ``country.iso_code``, else its ``registered_country.iso_code``. Raises
+    CountriesError when the file is missing, is no MaxMind DB, or is damaged.
+    """
+    advice = "give another file in sources.countries.mmdb, or set sources.countries to none: true to go on without"
+    if not path.is_file():
+        raise CountriesError(f"{path}: no such file; {advice}")
+    names: dict[str, int] = {UNKNOWN: 0}
+    v4: list[tuple[int, int, int]] = []
+    v6: list[tuple[int, int, int]] = []
+    try:
+        with maxminddb.open_database(path, maxminddb.MODE_MEMORY) as reader:
+            for network, record in reader:
+                country = names.setdefault(_iso_code(record), len(names))
+                low = int(network.network_address)
+                span = (low, low + network.num_addresses, country)
+                if network.version == 4:
+                    v4.append(span)
+                elif low >> 32 == 0 and reader.metadata().ip_version == 6:  # IPv4 stands at ::/96 of an IPv6 tree
+                    v4.append(span)
+                else:
+                    v6.append(span)
+    except (maxminddb.InvalidDatabaseError, OSError, ValueError, UnicodeDecodeError) as error:
+        raise CountriesError(f"{path}: not readable as a MaxMind DB ({type(error).__name__}); {advice}") from None
+    coarse = [(lo >> 64, hi >> 64, c) for lo, hi, c in v6 if not (lo | hi) & (2**64 - 1)]
+    fine: dict[int, list[tuple[int, int, int]]] = {}
+    for lo, hi, c in v6:
+        if (lo | hi) & (2**64 - 1):
+            high = (lo >> 64) << 64
+            fine.setdefault(lo >> 64, []).append((lo - high, hi - high, c))
+    return Countries(
+        list(names),
+        _ranges(v4, np.uint32, 2**32),
+        _ranges(coarse, np.uint64, 2**64),
+        {high: _ranges(spans, np.uint64, 2**64) for high, spans in fine.items()},
+    )
+
+
+def _iso_code(record: object) -> str:
+    if isinstance(record, dict):
+        for key in ("country", "registered_country"):
+            part = record.get(key)
+            if isinstance(part, dict) and isinstance(code := part.get("iso_code"), str):
+                return code
+    return UNKNOWN
+
+
+def _ranges(spans: list[tuple[int, int, int]], kind: type, limit: int) -> Ranges:
+    """Starts with the country from each on; gaps are unknown. Networks of an MMDB do not overlap."""
+    starts, country, end = [0], [0], 0
+    for low, high, code in sorted(spans):
+        if low > end:
+            starts.append(end)
+            country.append(0)
+        starts.append(low)
+        country.append(code)
+        end = high
+    if end < limit:
+        starts.append(end)
+        country.append(0)
+    order = np.array(starts, dtype=object)
+    keep = [i for i in range(len(starts)) if i + 1 == len(starts) or order[i] != order[i + 1]]
+    return Ranges(np.array([starts[i] for i in keep], kind), np.array([country[i] for i in keep], np.int16))
+
+
+def resolve(addresses: pl.Series, countries: Countries, *, ipv4_bits: int, ipv6_bits: int) -> pl.DataFrame:
+    """Country and truncated network of distinct ``addresses`` (String); the country is looked up before truncating.
+
+    Columns: ``country`` (ISO 3166-1 alpha-2, or ``unknown``) and ``network`` (UInt64: the family and the first
+    ``ipv4_bits`` or ``ipv6_bits`` bits; 0 for what is no address, such as a host name). An IPv4 address mapped into
+    IPv6 is that IPv4 address.
+    """
+    packed = [_packed(text) for text in addresses.to_list()]
+    country = np.zeros(len(packed), np.int16)
+    network = np.zeros(len(packed), np.uint64)
+    at4 = np.array([i for i, p in enumerate(packed) if len(p) == 4], np.int64)
+    at6 = np.array([i for i, p in enumerate(packed) if len(p) == 16], np.int64)
+    if at4.size:
+        keys = np.frombuffer(b"".join(p for p in packed if len(p) == 4), ">u4").astype(np.uint32)
+        country[at4] = countries.v4.find(keys)
+        network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
+    if at6.size:
+        halves = np.frombuffer(b"".join(p for p in packed if len(p) == 16), ">u8").astype(np.uint64).reshape(-1, 2)
+        country[at6] = countries.v6.find(halves[:, 0])
+        for high, ranges in countries.fine.items():
+            inside = np.flatnonzero(halves[:, 0] == high)
+            if inside.size:
+                country[at6[inside]] = ranges.find(halves[inside, 1])
+        network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
+    names = pl.Series(countries.names)
+    return pl.DataFrame({"country": names.gather(country.astype(np.uint32)), "network": network})
+
+
+def _packed(text: str | None) -> bytes:
+    """The bytes of an address: 4 or 16, or none for what is no address."""
+    try:
+        if text is None or ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text or "")
+        content = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
+        return b""
+    return content[12:] if content.startswith(_MAPPED) else content
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,352 @@
+"""The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
+
+A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
+``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``) stands in one of them; a section that stands in none
+takes the library's defaults (``defaults.yaml`` beside this module).
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+
+class WorkbookError(Exception):
+    """What the user can mend: bad input, bad parameters, a missing file. Printed without a traceback, exit code 1."""
+
+
+class ParamsError(WorkbookError):
+    """A parameter file or a period that cannot be used; the message names the file and the field."""
+
+
+_PERIOD = re.compile(r"(?P<year>\d{4})(?:Q(?P<quarter>[1-4])|-(?P<month>0[1-9]|1[0-2]))?")
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """A calendar quarter, month or year: ``first`` is its first day, ``end`` the day after its last.
+
+    >>> Period.parse("2026Q3").previous().label
+    '2026Q2'
+    """
+
+    first: date
+    months: int
+
+    @classmethod
+    def parse(cls, text: str) -> Period:
+        """The period that ``text`` names: ``2026Q3``, ``2026-09`` or ``2026``.
+
+        Raises ParamsError for anything else.
+        """
+        match = _PERIOD.fullmatch(str(text).strip())
+        if not match or not 1970 <= int(match["year"]) <= 2200:
+            raise ParamsError(
+                f"period: {str(text)!r} is no period; write a quarter (2026Q3), a month (2026-09) or a year (2026)"
+            )
+        year = int(match["year"])
+        if match["quarter"]:
+            return cls(date(year, 3 * int(match["quarter"]) - 2, 1), 3)
+        if match["month"]:
+            return cls(date(year, int(match["month"]), 1), 1)
+        return cls(date(year, 1, 1), 12)
+
+    @property
+    def end(self) -> date:
+        """The first day after the period."""
+        return self._shift(self.months)
+
+    @property
+    def last(self) -> date:
+        """The last day of the period."""
+        return self.end - timedelta(days=1)
+
+    @property
+    def label(self) -> str:
+        """``2026Q3``, ``2026-09`` or ``2026``; parses back to the same period."""
+        if self.months == 3:
+            return f"{self.first.year}Q{(self.first.month + 2) // 3}"
+        return f"{self.first.year}-{self.first.month:02}" if self.months == 1 else str(self.first.year)
+
+    @property
+    def title(self) -> str:
+        """The period in words, as a report's cover says it."""
+        if self.months == 12:
+            return str(self.first.year)
+        first, last = calendar.month_name[self.first.month], calendar.month_name[self.last.month]
+        return f"{first} {self.first.year}" if self.months == 1 else f"{first} to {last} {self.first.year}"
+
+    @property
+    def kind(self) -> str:
+        """``quarter``, ``month`` or ``year``."""
+        return {1: "month", 3: "quarter", 12: "year"}[self.months]
+
+    @property
+    def days(self) -> list[date]:
+        """Every day of the period, in order."""
+        return [self.first + timedelta(days=n) for n in range((self.end - self.first).days)]
+
+    def previous(self, n: int = 1) -> Period:
+        """The period of the same kind, ``n`` periods earlier."""
+        return Period(self._shift(-self.months * n), self.months)
+
+    def history(self, n: int) -> list[Period]:
+        """The ``n`` periods before this one and this one, oldest first."""
+        return [self.previous(k) for k in range(n, -1, -1)]
+
+    def bounds(self, zone: str) -> tuple[int, int]:
+        """Midnight at the start and at the end of the period in time zone ``zone``, as epoch seconds; the end is out."""
+        tz = ZoneInfo(zone)
+        return tuple(int(datetime(d.year, d.month, d.day, tzinfo=tz).timestamp()) for d in (self.first, self.end))  # type: ignore[return-value]
+
+    def _shift(self, months: int) -> date:
+        index = self.first.year * 12 + self.first.month - 1 + months
+        return date(index // 12, index % 12 + 1, 1)
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no IANA time zone such as Europe/Helsinki")
+    return name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Organisation(_Section):
+    """The controller: whose notice, whose holidays and whose midnight count."""
+
+    name: str = Field(min_length=1)
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")
+    time_zone: Annotated[str, AfterValidator(_known_zone)]
+
+
+class AreaRule(_Section):
+    """Requests whose path starts with one of ``paths`` belong to ``area``; the first rule that fits counts."""
+
+    area: str = Field(min_length=1)
+    paths: list[Annotated[str, Field(pattern=r"^/")]] = Field(min_length=1)
+
+
+class ProductRule(_Section):
+    """A product is viewed under one of ``paths``, and searched for with a search that holds one of ``terms``."""
+
+    product: str = Field(min_length=1)
+    paths: list[Annotated[str, Field(pattern=r"^/")]] = []
+    terms: list[Annotated[str, Field(min_length=2)]] = []
+
+
+class SearchRule(_Section):
+    """Where the service's own search is: the path, and the query parameter with what was searched for."""
+
+    path: str = Field("/search", pattern=r"^/")
+    parameter: str = Field("q", pattern=r"^[A-Za-z0-9_.-]+$")
+
+
+class Service(_Section):
+    """What the paths of the service mean; with no rules, an area is the first segment of the path."""
+
+    hosts: list[str] = Field([], description="the service's own hosts: a referrer among them is internal")
+    areas: list[AreaRule] = []
+    products: list[ProductRule] = []
+    search: SearchRule = SearchRule()
+    static_files: list[str] = Field(
+        "css js map png jpg jpeg gif ico svg webp avif woff woff2 ttf otf eot mp4 webm".split(),
+        description="requests for files that end so are no page views",
+    )
+
+
+class AccessLog(_Section):
+    """Web access logs in the combined format, plain or gzip or zstd.
+
+    ``{date}`` in ``path`` stands for each day of the period, the day before and the day after.
+    """
+
+    kind: Literal["access_log"] = "access_log"
+    path: str = Field(min_length=1, description="file, glob, or a path with {date}; relative to the params' parent")
+    language: bool = Field(False, description="a quoted Accept-Language header follows the combined fields")
+    allow_missing_days: bool = Field(False, description="with {date}: go on when a day of the period has no file")
+
+
+class Countries(_Section):
+    """Where an address' country comes from: an MMDB file, or explicitly nowhere."""
+
+    mmdb: str | None = None
+    none: bool = Field(False, description="go on without countries: every country is then unknown")
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Countries:
+        if (self.mmdb is None) != self.none:
+            raise ValueError("give either mmdb: FILE or none: true (to go on without countries)")
+        return self
+
+
+class RequestRegister(_Section):
+    """The register of data-subject requests."""
+
+    kind: Literal["csv"] = "csv"
+    path: str
+
+
+class Sources(_Section):
+    technical: list[AccessLog] = Field(min_length=1)
+    countries: Countries
+    requests: RequestRegister | None = None
+
+
+class Disclosure(_Section):
+    """The disclosure policy: what a released table must hold to."""
+
+    audience: Literal["internal", "public"] = "internal"
+    threshold: int = Field(10, ge=2, description="fewest distinct people in a published cell")
+    ipv4_bits: int = Field(16, ge=0, le=16, description="bits kept of an IPv4 address")
+    ipv6_bits: int = Field(32, ge=0, le=48, description="bits kept of an IPv6 address")
+    session_gap: int = Field(1800, ge=60, le=86400, description="seconds without a request that end a session")
+
+
+class TableSpec(_Section):
+    """One published table of the usage data."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str = Field(min_length=1)
+    dimensions: list[str] = Field(max_length=4)
+    measures: list[Literal["sessions", "hits", "people"]] = Field(["sessions", "people"], min_length=1)
+
+
+class ReportSpec(_Section):
+    title: str
+    notebooks: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(min_length=1)
+
+
+class Reports(_Section):
+    """Which notebooks make which report; ``history`` is how many earlier periods a trend shows."""
+
+    history: int = Field(2, ge=0, le=12)
+    usage: ReportSpec
+    compliance: ReportSpec
+
+
+class Zones(_Section):
+    """The two folders the workbook writes to, relative to the params folder's parent."""
+
+    confidential: str = "confidential"
+    outputs: str = "outputs"
+
+
+class Params(_Section):
+    """All parameters of a workbook; ``root`` is the folder that relative paths start from."""
+
+    organisation: Organisation
+    service: Service = Service()
+    sources: Sources
+    disclosure: Disclosure = Disclosure()
+    tables: list[TableSpec]
+    reports: Reports
+    zones: Zones = Zones()
+    _root: Path = PrivateAttr()
+    _folder: Path = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Params:
+        names = [table.name for table in self.tables]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"tables: {', '.join(twice)} stands twice; a table's name is its file's name")
+        return self
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    @property
+    def folder(self) -> Path:
+        """The parameters folder itself."""
+        return self._folder
+
+    def path(self, relative: str) -> Path:
+        """``relative`` under the root; an absolute path stays as it is."""
+        return self.root / Path(relative).expanduser()
+
+    def confidential(self, period: Period) -> Path:
+        return self.path(self.zones.confidential) / period.label
+
+    def outputs(self, period: Period) -> Path:
+        return self.path(self.zones.outputs) / period.label
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parameters as plain data: what the manifest holds and fingerprints."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None) -> Params:
+        """The parameters in ``folder``; without one, in the nearest ``params/`` here or above.
+
+        Raises ParamsError with the file and field of every fault.
+        """
+        folder = _find_folder() if folder is None else Path(folder).expanduser().resolve()
+        if not folder.is_dir():
+            raise ParamsError(f"{folder}: no such folder; a parameters folder holds *.yaml files")
+        sections, origin = _read(folder)
+        defaults = yaml.safe_load(files("privacy_metrics").joinpath("defaults.yaml").read_text("utf-8"))
+        try:
+            params = cls.model_validate({**defaults, **sections})
+        except ValidationError as error:
+            raise ParamsError("\n".join(_explain(e, folder, origin) for e in error.errors())) from None
+        params._root, params._folder = folder.parent, folder
+        return params
+
+
+def _find_folder() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "params").is_dir():
+            return folder / "params"
+    raise ParamsError(f"{here}: no params/ folder here or above; give one with --params DIR")
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    sections: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
+    if not paths:
+        raise ParamsError(f"{folder}: holds no *.yaml file; at least organisation and sources must be given")
+    for path in paths:
+        where = f"{folder.name}/{path.name}"
+        try:
+            content = yaml.safe_load(path.read_text("utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            reason = getattr(error, "problem", None) or "not UTF-8"
+            raise ParamsError(f"{where}{line}: not readable as YAML ({reason})") from None
+        if content is None:
+            continue
+        if not isinstance(content, dict):
+            raise ParamsError(f"{where}: holds a {type(content).__name__}; it must hold sections such as organisation:")
+        for name, value in content.items():
+            if name in sections:
+                raise ParamsError(f"{where}: {name} stands in {origin[name]} too; keep one of them")
+            sections[name], origin[name] = value, where
+    return sections, origin
+
+
+def _explain(error: Any, folder: Path, origin: dict[str, str]) -> str:
+    loc = [str(part) for part in error["loc"]]
+    where = origin.get(loc[0], folder.name) if loc else folder.name
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "no such parameter; the documentation lists those there are (README, Parameters)"
+    elif error["type"] == "missing":
+        message = "is missing"
+    elif not isinstance(error["input"], dict | list):
+        message = f"is {error['input']!r}; {message}"
+    return f"{where}: {'.'.join(loc)}: {message}" if loc else f"{where}: {message}"

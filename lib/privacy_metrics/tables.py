@@ -1,0 +1,204 @@
+"""Presentable tables and key figures of a ``Release``, and prose that takes its figures from data.
+
+Text from data is only ever text: great_tables escapes cells, and what is made here escapes its own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import great_tables as gt
+import polars as pl
+
+from .charts import category, growth, label, period_title
+from .disclosure import TOTAL, Release
+
+WITHHELD = "withheld"
+_MUTED, _RULE = "#52606D", "#D9DEE4"
+
+
+def table(
+    release: Release,
+    rows: int | None = 30,
+    title: str | None = None,
+    ranked: bool = False,
+    pivot: str | None = None,
+    measure: str | None = None,
+) -> gt.GT:
+    """A release as a table: margins last and bold, ``withheld`` where a value is, the policy below.
+
+    At most ``rows`` categories are shown (all: None), the largest by ``measure`` first when ``ranked``; how many more
+    there are is said. With ``pivot`` that dimension's categories become columns of one ``measure``. Raises TypeError for anything but a Release.
+    """
+    if not isinstance(release, Release):
+        raise TypeError(f"a table shows a Release, not a {type(release).__name__}: ask the workbook for a table")
+    frame = release.frame
+    measures = list(release.measures)
+    dimensions = list(release.dimensions)
+    wanted = measure or measures[0]
+    if pivot:
+        dimensions.remove(pivot)
+        columns = frame[pivot].unique(maintain_order=True).to_list()
+        columns.sort(key=lambda c: c == TOTAL)
+        held = frame.filter("withheld").select(*dimensions, pivot)
+        frame = frame.pivot(on=pivot, index=dimensions, values=wanted, maintain_order=True)
+        # A combination without a row holds nobody; one with a null is withheld.
+        hidden = set(held.iter_rows())
+        measures = [f"m{n}" for n in range(len(columns))]
+        cells = [
+            [0 if v is None and (*key, column) not in hidden else v for key, v in zip(keys, frame[column], strict=True)]
+            for column, keys in ((c, list(frame.select(dimensions).iter_rows())) for c in columns)
+        ]
+        frame = frame.select(dimensions).with_columns(
+            *(pl.Series(m, c, dtype=pl.Int64) for m, c in zip(measures, cells, strict=True))
+        )
+        heads = {m: TOTAL if c == TOTAL else category(pivot, c) for m, c in zip(measures, columns, strict=True)}
+    else:
+        frame = frame.select(*dimensions, *measures)
+        heads = {m: label(m) for m in measures}
+    # Of the margins only the grand total (of each period) is shown: the data files hold the others.
+    free = [pl.col(d) == TOTAL for d in dimensions if d != "period"]
+    inner = frame.filter(~pl.any_horizontal(free)) if free else frame
+    margins = frame.filter(pl.all_horizontal(free)) if free else frame.clear()
+    if ranked:
+        inner = inner.sort(measures[-1] if pivot else wanted, descending=True, nulls_last=True, maintain_order=True)
+    more = 0 if rows is None else max(0, inner.height - rows)
+    shown = pl.concat([inner.head(inner.height - more), margins])
+    shown = shown.with_columns(
+        pl.col(d).map_elements(
+            lambda v, d=d: period_title(v) if d == "period" else category(d, v), return_dtype=pl.String
+        )
+        for d in dimensions
+    )
+    bold = list(range(inner.height - more, shown.height))
+    made = (
+        gt.GT(shown, id=f"table-{release.name}")
+        .tab_header(title=title or release.title, subtitle=period_title(release.period))
+        .cols_label(**{d: label(d) for d in dimensions}, **heads)
+        .fmt_integer(columns=measures)
+        .sub_missing(columns=measures, missing_text=WITHHELD)
+        .cols_align("right", columns=measures)
+        .tab_source_note(release.footnote)
+    )
+    if more:
+        made = made.tab_source_note(f"{more:,} more rows are in the data files.")
+    for m in measures:
+        empty = [n for n, v in enumerate(shown[m]) if v is None]
+        if empty:
+            made = made.tab_style(gt.style.text(color=_MUTED, style="italic"), gt.loc.body(columns=m, rows=empty))
+    if bold:
+        made = made.tab_style(gt.style.text(weight="bold"), gt.loc.body(rows=bold))
+    return made.tab_options(
+        table_width="100%", table_font_names=["Arial", "Liberation Sans", "Helvetica", "sans-serif"], table_font_size="14px",
+        heading_align="left", heading_title_font_size="17px", heading_subtitle_font_size="12px",
+        column_labels_font_weight="bold", source_notes_font_size="12px", data_row_padding="5px",
+        table_border_top_style="hidden", table_border_bottom_color=_RULE,
+    )  # fmt: skip
+
+
+# ---- key figures ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One key figure: what it is, its value as text, its change as text, and a note."""
+
+    label: str
+    value: str
+    change: str = ""
+    note: str = ""
+
+
+def figure(
+    release: Release, name: str | None = None, measure: str | None = None, note: str = "", **cell: str
+) -> Figure:
+    """A cell of a release as a key figure (its total unless a category is given); a trend also gives the change.
+
+    ``figure(trend([q2, q3]), "Sessions from Finland", country="FI")``
+    """
+    if not isinstance(release, Release):
+        raise TypeError(f"a key figure is a Release's, not a {type(release).__name__}'s: ask the workbook for a table")
+    measure = measure or release.measures[0]
+    if "period" not in release.dimensions:
+        return Figure(name or label(measure), number(release.value(measure, **cell)), "", note)
+    periods = [p for p in release.frame["period"].unique(maintain_order=True).to_list() if p != TOTAL]
+    now = release.value(measure, **cell, period=release.period)
+    change = ""
+    if len(periods) > 1:
+        before = release.value(measure, **cell, period=periods[-2])
+        against = f"against {number(before)} in {period_title(periods[-2])}"
+        change = against if now is None or before is None else f"{growth(now, before)} {against}"
+    return Figure(name or label(measure), number(now), change, note)
+
+
+class figures:
+    """A row of key figures, as cards in a notebook and in a report and as text elsewhere."""
+
+    def __init__(self, *cards: Figure) -> None:
+        self.cards = cards
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            f"{c.label}: {c.value}" + "".join(f" ({part})" for part in (c.change, c.note) if part) for c in self.cards
+        )
+
+    def _repr_html_(self) -> str:
+        def line(kind: str, text: str) -> str:
+            return f'<div class="pm-{kind}">{escape(text)}</div>' if text else ""
+
+        cards = "".join(
+            f'<li class="pm-figure">{line("label", c.label)}{line("value", c.value)}{line("change", c.change)}'
+            f"{line('note', c.note)}</li>"
+            for c in self.cards
+        )
+        # The style is for JupyterLab; a report has its own and drops this one.
+        return f'<style>{_CARDS}</style><ul class="pm-figures">{cards}</ul>'
+
+
+_CARDS = """
+.pm-figures{display:flex;flex-wrap:wrap;gap:12px;list-style:none;padding:0;margin:12px 0}
+.pm-figure{flex:1 1 150px;border:1px solid #D9DEE4;border-top:3px solid #0072B2;border-radius:4px;padding:12px 14px}
+.pm-label,.pm-change,.pm-note{font-size:13px}.pm-value{font-size:26px;font-weight:bold}
+""".strip().replace("\n", "")
+
+
+# ---- prose ----------------------------------------------------------------------------------------------------------
+
+
+def number(value: int | None) -> str:
+    """A published value for people: ``12,345``, or ``withheld``."""
+    return WITHHELD if value is None else f"{value:,}"
+
+
+def markdown(value: Any) -> str:
+    """``value`` as Markdown that shows it and does nothing else: no link, no image, no HTML, no emphasis.
+
+    >>> markdown("[x](javascript:1)")
+    '\\\\[x\\\\]\\\\(javascript\\\\:1\\\\)'
+    """
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return number(value)
+    # A backslash before any ASCII punctuation is that character itself (CommonMark 0.31, 2.4).
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", re.sub(r"\s+", " ", str(value)))
+
+
+class say:
+    """A sentence whose figures and names come from data: ``say("{n} sessions, most from {top}.", n=n, top=top)``.
+
+    The sentence is Markdown, the values are not.
+    """
+
+    def __init__(self, sentence: str, **values: Any) -> None:
+        self.text = sentence.format(**{name: markdown(value) for name, value in values.items()})
+        self.plain = sentence.format(
+            **{name: number(v) if v is None or isinstance(v, int) else str(v) for name, v in values.items()}
+        )
+
+    def __repr__(self) -> str:
+        return self.plain
+
+    def _repr_markdown_(self) -> str:
+        return self.text
