@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import re
 import shutil
 import sys
@@ -27,6 +28,7 @@ import bleach
 import mistune
 import nbformat
 import papermill
+import polars as pl
 import vl_convert
 import zmq
 from bleach.css_sanitizer import CSSSanitizer
@@ -95,7 +97,7 @@ def run_notebook(notebook: Path, out: Path, parameters: Mapping[str, Any], cwd: 
         raise WorkbookError(f"{notebook}: no such notebook")
     try:
         known = papermill.inspect_notebook(str(notebook))
-    except Exception as error:  # nbformat and papermill raise many kinds for a file that is no notebook
+    except (ValueError, KeyError, AttributeError, TypeError, nbformat.reader.NotJSONError) as error:
         raise WorkbookError(f"{notebook}: not readable as a notebook ({type(error).__name__})") from None
     # papermill escapes values but not names: a crafted name would be run as code.
     if unknown := sorted(set(parameters) - set(known)):
@@ -116,11 +118,19 @@ def run_notebook(notebook: Path, out: Path, parameters: Mapping[str, Any], cwd: 
             resources={"metadata": {"path": str(cwd)}},
             record_timing=False,
             coalesce_streams=True,
+            # A polite shutdown interrupts the kernel first, which then complains on our terminal.
+            shutdown_kernel="immediate",
         )
     except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
         timed_out = isinstance(error, CellTimeoutError)
         kind = error.ename if isinstance(error, PapermillExecutionError) else type(error).__name__
-        kind = f"no answer within {timeout} seconds" if timed_out else "a dead kernel" if isinstance(error, DeadKernelError) else kind
+        kind = (
+            f"no answer within {timeout} seconds"
+            if timed_out
+            else "a dead kernel"
+            if isinstance(error, DeadKernelError)
+            else kind
+        )
         raise NotebookFailed(notebook.name, _failed_cell(out), str(kind), out) from None
     finally:
         if out.is_file():
@@ -128,7 +138,9 @@ def run_notebook(notebook: Path, out: Path, parameters: Mapping[str, Any], cwd: 
     return out
 
 
-def run_notebooks(jobs: Iterable[Job], workers: int | None = None, done: Callable[[Job], None] = lambda job: None) -> list[Path]:
+def run_notebooks(
+    jobs: Iterable[Job], workers: int | None = None, done: Callable[[Job], None] = lambda job: None
+) -> list[Path]:
     """Runs ``jobs`` side by side, one a core unless given, and calls ``done`` after each; the outputs in order.
 
     Raises the first failure in the order of the jobs; those already started end first.
@@ -239,16 +251,19 @@ def index_html(
 ) -> str:
     """The page over a period's reports: ``links`` are (relative address, name, what it is), ``facts`` (name, value)."""
     for address, *_ in links:
-        if re.match(r"[a-z][a-z0-9+.-]*:|//|/", address, re.I):
+        if re.match(r"[a-z][a-z0-9+.-]*:|//|/", address, re.IGNORECASE):
             raise ValueError(f"index: {address} is not relative; a run's folder can be moved")
-    return _render("index.html.j2", cover=cover, links=links, facts=facts, sections=sections, lang=lang, policy=_policy([]))
+    return _render(
+        "index.html.j2", cover=cover, links=links, facts=facts, sections=sections, lang=lang, policy=_policy([])
+    )
 
 
 def _policy(scripts: Sequence[str]) -> str:
     """The Content-Security-Policy: nothing is loaded, and no script runs but ``scripts``."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
-        f"default-src 'none'; script-src {hashes or "'none'"}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -285,17 +300,18 @@ def _json(value: Any) -> Markup:
 
 # ---- HTML from data is cleaned: what is not listed here does not come through ------------------------------------------
 
-_TAGS = (
-    "a abbr b blockquote br caption code col colgroup dd del div dl dt em figcaption figure h2 h3 h4 h5 h6 hr i img li ol p "
-    "pre s small span strong sub sup table tbody td tfoot th thead tr ul"
-).split()
+_TAGS = [
+    "a", "abbr", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "del", "div", "dl", "dt",
+    "em", "figcaption", "figure", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "li", "ol", "p", "pre", "s",
+    "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+]  # fmt: skip
 _ATTRIBUTES = {
     "*": ["class", "id", "style", "aria-label", "aria-labelledby", "aria-describedby"],
     "a": ["href"], "img": ["src", "alt"], "td": ["colspan", "rowspan", "headers"],
     "th": ["colspan", "rowspan", "headers", "scope"], "ol": ["start"],
 }  # fmt: skip
 _STYLES = CSSSanitizer(
-    allowed_css_properties="color font-style font-weight text-align width background-color white-space".split(),
+    allowed_css_properties=["color", "font-style", "font-weight", "text-align", "width", "background-color"],
     allowed_svg_properties=[],
 )
 
@@ -310,14 +326,16 @@ class _Ids(Filter):
             for key in token.get("data") if token["type"] in ("StartTag", "EmptyTag") else ():
                 if key[1] in ("id", "headers", "aria-labelledby", "aria-describedby"):
                     token["data"][key] = " ".join(self.prefix + part for part in token["data"][key].split())
-                elif key[1] == "src" and not re.match(r"data:image/(png|jpeg|gif|svg\+xml);base64,", token["data"][key]):
+                elif key[1] == "src" and not re.match(
+                    r"data:image/(png|jpeg|gif|svg\+xml);base64,", token["data"][key]
+                ):
                     token["data"][key] = "data:,"
             yield token
 
 
 def _clean(html: str, prefix: str) -> Markup:
     # A style element's text would be shown as text once its tags are gone.
-    html = re.sub(r"<(style|script|title)\b.*?</\1\s*>", "", html, flags=re.S | re.I)
+    html = re.sub(r"<(style|script|title)\b.*?</\1\s*>", "", html, flags=re.DOTALL | re.IGNORECASE)
     cleaner = bleach.Cleaner(
         tags=_TAGS, attributes=_ATTRIBUTES, css_sanitizer=_STYLES, protocols=["http", "https", "mailto", "data"],
         strip=True, filters=[type("Ids", (_Ids,), {"prefix": prefix})],
@@ -333,8 +351,7 @@ class _Headings(mistune.HTMLRenderer):
         self.page = page
 
     def heading(self, text: str, level: int, **_: Any) -> str:
-        plain = Markup(text).striptags()
-        return f"{self.page.heading(level + 1, plain, Markup(bleach.clean(text, tags=['em', 'strong', 'code'], strip=True)))}\n"
+        return f"{self.page.heading(level + 1, Markup(text).striptags(), Markup(text))}\n"
 
 
 class _Page:
@@ -367,9 +384,8 @@ class _Page:
         return Markup("<section>{}</section>").format(Markup("\n").join(parts))
 
     def prose(self, text: str) -> Markup:
-        # mistune escapes HTML in Markdown; the cleaner deals with what a link or image may still point to.
-        html = str(self.markdown(text))
-        return _Heads.keep(html, lambda rest: _clean(rest, ""))
+        # HTML in Markdown is text here, so the only ids are the headings' own; what a link or image may point to is cleaned.
+        return _clean(str(self.markdown(text)), "")
 
     def output(self, output: Any) -> Markup:
         """The richest form that is safe: chart, HTML, Markdown, picture, text; messages on stderr are left out."""
@@ -385,7 +401,9 @@ class _Page:
             return self.prose(data["text/markdown"])
         for kind in ("image/svg+xml", "image/png", "image/jpeg"):
             if kind in data:
-                return Markup('<figure><img src="{}" alt="{}"></figure>').format(_picture(kind, data[kind]), data.get("text/plain", ""))
+                return Markup('<figure><img src="{}" alt="{}"></figure>').format(
+                    _picture(kind, data[kind]), data.get("text/plain", "")
+                )
         if any("widget" in kind for kind in data) or "text/plain" not in data:
             return Markup()
         return Markup("<pre>{}</pre>").format(data["text/plain"])
@@ -394,12 +412,159 @@ class _Page:
         self.charts.append(_json(spec))
         number = len(self.charts)
         words = spec.get("description", "Chart")
-        return Markup('<figure class="chart" id="chart-{0}" data-spec="spec-{0}"><img src="{1}" alt="{2}"></figure>').format(
-            number, _picture("image/svg+xml", picture), words
-        )
+        return Markup(
+            '<figure class="chart" id="chart-{0}" data-spec="spec-{0}"><img src="{1}" alt="{2}"></figure>'
+        ).format(number, _picture("image/svg+xml", picture), words)
 
 
 def _picture(kind: str, data: str) -> str:
     """A picture as an address of its own content: shown as an image, an SVG can run nothing and clash with nothing."""
     encoded = base64.b64encode(data.encode()).decode() if kind == "image/svg+xml" else re.sub(r"\s", "", data)
     return f"data:{kind};base64,{encoded}"
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def export_releases(releases: Iterable[Release], folder: Path, title: str, name: str = "privacy-metrics") -> list[Path]:
+    """Each release as ``NAME.csv`` and ``NAME.parquet``, with a Frictionless ``datapackage.json``; the files made.
+
+    A withheld value is an empty field (null in Parquet) and its row's ``withheld`` is true.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    resources = []
+    for release in sorted(releases, key=lambda r: r.name):
+        for suffix in ("csv", "parquet"):
+            path = folder / f"{release.name}.{suffix}"
+            if suffix == "csv":
+                release.frame.with_columns(
+                    pl.col(d).map_elements(_cell, return_dtype=pl.String) for d in release.dimensions
+                ).write_csv(path)
+            else:
+                release.frame.write_parquet(
+                    path, compression="zstd", compression_level=3, statistics=True, use_pyarrow=False
+                )
+            made.append(path)
+            resources.append(_resource(release, path))
+    package = {
+        "profile": "tabular-data-package",
+        "name": re.sub(r"[^a-z0-9._-]+", "-", name.lower()),
+        "title": title,
+        "resources": resources,
+    }
+    made.append(write_json(folder / "datapackage.json", package))
+    return made
+
+
+def _cell(text: str) -> str:
+    """A category as CSV text that a spreadsheet shows and does not compute (OWASP, CSV injection)."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _resource(release: Release, path: Path) -> dict[str, Any]:
+    fields: list[dict[str, Any]] = [
+        {"name": d, "type": "string", "description": f"{charts.label(d)}; Total is all of them together"}
+        for d in release.dimensions
+    ]
+    fields += [{"name": m, "type": "integer", "description": f"{charts.label(m)} (number)"} for m in release.measures]
+    fields.append(
+        {"name": "withheld", "type": "boolean", "description": "the row's values are withheld for disclosure control"}
+    )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    csv = path.suffix == ".csv"
+    about = {
+        "name": f"{release.name}-{path.suffix[1:]}".replace("_", "-"),
+        "path": path.name,
+        "title": release.title,
+        "description": " ".join([release.footnote, *release.notes]),
+        "format": path.suffix[1:],
+        "mediatype": "text/csv" if csv else "application/vnd.apache.parquet",
+        "bytes": path.stat().st_size,
+        "hash": f"sha256:{digest}",
+        "schema": {"fields": fields, "missingValues": [""], "primaryKey": list(release.dimensions)},
+    }
+    return about | ({"profile": "tabular-data-resource", "encoding": "utf-8"} if csv else {"profile": "data-resource"})
+
+
+PACKAGES = ("altair", "great-tables", "nbclient", "papermill", "polars", "privacy-metrics", "vl-convert-python")
+
+
+def manifest(
+    folder: Path, period: str, parameters: Mapping[str, Any], inputs: Mapping[str, str], **more: Any
+) -> dict[str, Any]:
+    """What a run's folder holds and came from: every file's SHA-256 and size, versions, and fingerprints.
+
+    ``parameters`` are fingerprinted whole, ``inputs`` are fingerprints by name, ``more`` is put in as it is.
+    """
+    text = json.dumps(parameters, sort_keys=True, ensure_ascii=False, default=str)
+    files = {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / "manifest.json"
+    }
+    return more | {
+        "period": period,
+        "parameters": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "values": dict(parameters)},
+        "inputs": dict(inputs),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "files": files,
+    }
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """``value`` as JSON with sorted keys: the same value, the same bytes."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+def write_run(final: Path, build: Callable[[Path], None]) -> Path:
+    """Lets ``build`` fill a new folder beside ``final`` and puts it in ``final``'s place when it has; gives ``final``.
+
+    When ``build`` raises, ``final`` is as it was and the new folder is gone. A failed notebook is kept in
+    ``final``'s neighbour ``.NAME.failed``, and the error says so.
+    """
+    final = final.resolve()
+    final.parent.mkdir(parents=True, exist_ok=True)
+    old, failed = final.with_name(f".{final.name}.old"), final.with_name(f".{final.name}.failed")
+    # A crash between the two renames below leaves no ``final``, and the whole old run in ``.NAME.old``: it is put back
+    # here. A crash after them leaves the new run in place and the old one beside it: that one is stale.
+    if old.exists():
+        if final.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(final)
+    # Beside ``final``, so that a rename stays on one file system; mkdtemp's 0700 keeps a half-made run to ourselves.
+    new = Path(tempfile.mkdtemp(prefix=f".{final.name}.new-", dir=final.parent))
+    try:
+        build(new)
+        new.chmod(0o777 & ~_umask())
+        if final.exists():
+            final.rename(old)
+        try:
+            new.rename(final)
+        except OSError:
+            if old.exists():
+                old.rename(final)
+            raise
+    except NotebookFailed as error:
+        if error.kept.is_relative_to(new):
+            shutil.rmtree(failed, ignore_errors=True)
+            # A traceback may quote what stays inside: for our eyes only.
+            failed.mkdir(mode=0o700)
+            error.kept = Path(shutil.move(error.kept, failed / error.kept.name))
+        raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(failed, ignore_errors=True)
+    return final
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -53,6 +53,8 @@ class Files:
     paths: list[Path]
     missing_days: list[date] = field(default_factory=list)
     cut_short: list[Path] = field(default_factory=list)
+    done: int = 0
+    """Bytes read so far, as they stand on disk."""
 
 
 def find(source: AccessLog, params: Params, period: Period) -> Files:
@@ -133,15 +135,19 @@ def _blocks(files: Files) -> Iterator[bytes]:
 
 
 def _chunks(path: Path, files: Files) -> Iterator[bytes]:
+    before = files.done
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            while chunk := file.read1(CHUNK) if path.suffix == ".gz" else file.read(CHUNK):  # type: ignore[union-attr]
+        with path.open("rb") as raw:
+            content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            while chunk := content.read1(CHUNK):
+                files.done = before + raw.tell()
                 yield chunk
     except EOFError:
         files.cut_short.append(path)
     except (OSError, zlib.error) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
+    files.done = before + path.stat().st_size
 
 
 def _lines(block: bytes) -> pl.DataFrame:

@@ -321,19 +321,25 @@ def check(spec: TableSpec) -> None:
         raise WorkbookError(f"{where}: a session visits several {bases.pop()}, so sessions do not add up here; count hits")
 
 
-def local(sessions: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """``sessions`` with the calendar of their start in ``zone``: month, week (ISO 8601), weekday and hour (String)."""
+def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """``sessions`` with every dimension OF_SESSION instead of the codes: the client's words and the local calendar.
+
+    ``known`` are ``Hits.clients``; month, week (ISO 8601), weekday and hour (String) are those of the session's start
+    in ``zone``.
+    """
     moment = pl.from_epoch("start").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-    day = pl.col("moment")
-    return (
-        sessions.with_columns(moment=moment)
-        .with_columns(
-            month=day.dt.strftime("%Y-%m"),
-            week=day.dt.strftime("%G-W%V"),
-            weekday=day.dt.weekday().replace_strict(dict(enumerate(_WEEKDAYS, 1)), return_dtype=pl.String),
-            hour=day.dt.strftime("%H"),
-        )
-        .drop("moment")
+    return sessions.join(known.drop("crawler"), on="client", how="left").select(
+        "visitor",
+        "session",
+        "start",
+        "end",
+        "hits",
+        month=moment.dt.strftime("%Y-%m"),
+        week=moment.dt.strftime("%G-W%V"),
+        weekday=moment.dt.weekday().replace_strict(dict(enumerate(_WEEKDAYS, 1)), return_dtype=pl.String),
+        hour=moment.dt.strftime("%H"),
+        visitor_kind=pl.when("account").then(pl.lit("account")).otherwise(pl.lit("anonymous")),
+        **{name: pl.col(name) for name in OF_SESSION if name not in (*CLOCK, "visitor_kind")},
     )
 
 

@@ -23,6 +23,8 @@ class Policy:
     audience: str
     exact: bool = False
     """Exact counts for the accountable staff (internal audience only), never for publication."""
+    people: bool = True
+    """False for counts of log lines or files, which are about nobody."""
 
     def __post_init__(self) -> None:
         if self.threshold < 2:
@@ -31,6 +33,8 @@ class Policy:
             raise ValueError("exact counts are for the internal audience only")
 
     def __str__(self) -> str:
+        if not self.people:
+            return "counts of log lines, not of people"
         if self.exact:
             return "exact counts, for the accountable staff only"
         return f"cells of at least {self.threshold} people, {self.audience} audience"
@@ -152,7 +156,7 @@ def release(tables: Sequence[Cells], policy: Policy) -> dict[str, Release]:
 
 def _release(table: Cells, policy: Policy) -> Release:
     cells = table.frame
-    if policy.exact:
+    if policy.exact or not policy.people:
         held = pl.repeat(False, cells.height, dtype=pl.Boolean, eager=True).alias("withheld")
     else:
         primary = cells.select(under_threshold(policy.threshold)).to_series()

@@ -1,0 +1,5 @@
+"""``python -m privacy_metrics`` is the command ``privacy-metrics``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,165 @@
+"""The command ``privacy-metrics``: what runs, how far it is, and the exit code (0 done, 1 an error the user can mend)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from . import __version__
+from .params import Params, Period, WorkbookError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    help="Usage and compliance reports from anonymised data.",
+    epilog="Start with: [bold]privacy-metrics sample sample[/bold], then [bold]privacy-metrics report 2026Q3[/bold].",
+)  # fmt: skip
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+PeriodArg = Annotated[str, typer.Argument(metavar="PERIOD", help="A quarter (2026Q3), a month (2026-09) or a year (2026).")]
+ParamsOpt = Annotated[
+    Path | None, typer.Option("--params", metavar="DIR", help="The parameters folder; without it, the nearest params/.")
+]
+
+
+@app.command(epilog="Example: [bold]privacy-metrics sample sample --seed 7[/bold]")
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made if it is not there.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 20260701,
+    lines: Annotated[int, typer.Option(help="Log lines a quarter, about.")] = 300_000,
+) -> None:
+    """Make the sample company's input: three quarters of access logs, a country database and registers."""
+    from .sample import make_sample
+
+    with _spinner(f"Making the sample in {folder}"):
+        make_sample(folder, seed=seed, lines=lines)
+    out.print(f"Sample input is in {folder}")
+
+
+@app.command(
+    epilog="Examples: [bold]privacy-metrics collect 2026Q3[/bold]; [bold]privacy-metrics collect 2026-09 --params params[/bold]"
+)
+def collect(
+    period: PeriodArg,
+    params: ParamsOpt = None,
+    history: Annotated[bool, typer.Option("--history", help="Also the periods before it that a trend shows.")] = False,
+) -> None:
+    """Read the raw input of a period once, into the confidential zone, and account for every line."""
+    loaded, wanted = Params.load(params), Period.parse(period)
+    if history:
+        _collect_history(loaded, wanted)
+    _print_account(_collect(loaded, wanted))
+
+
+@app.command(epilog="Examples: [bold]privacy-metrics report 2026Q3[/bold]; [bold]privacy-metrics report 2026[/bold]")
+def report(period: PeriodArg, params: ParamsOpt = None) -> None:
+    """Make the reports of a period: collect what is new, run the notebooks, write outputs/PERIOD in one step."""
+    from . import reports
+
+    loaded, wanted = Params.load(params), Period.parse(period)
+    _collect_history(loaded, wanted)
+    record = _collect(loaded, wanted)
+    with _spinner(f"Running the notebooks of {wanted.label}"):
+        folder, made = reports.make(loaded, wanted)
+    if made:
+        _print_account(record)
+    for name in ("index.html", "usage.html", "compliance.html"):
+        out.print(folder / name)
+    if not made:
+        out.print("Nothing has changed since they were made.")
+
+
+@app.command()
+def close(
+    period: PeriodArg,
+    params: ParamsOpt = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Destroy a period's key and sessions for good: from then on only its published releases exist."""
+    from . import workbook
+
+    loaded, wanted = Params.load(params), Period.parse(period)
+    if not yes and not typer.confirm(f"Destroy the sessions and the key of {wanted.label}? This can't be undone."):
+        raise typer.Exit(1)
+    workbook.close(loaded, wanted)
+    out.print(f"{wanted.label} is closed.")
+
+
+@app.command(hidden=True)
+def version() -> None:
+    """Print the version."""
+    out.print(__version__)
+
+
+def _collect(params: Params, period: Period) -> dict:
+    from . import workbook
+
+    with _bar(f"Collecting {period.label}") as progress:
+        return workbook.collect(params, period, progress)
+
+
+def _collect_history(params: Params, period: Period) -> None:
+    """Collects the earlier periods of the trend; one whose input is not there is said and left out of the trend."""
+    from . import sources, workbook
+
+    for earlier in period.history(params.reports.history)[:-1]:
+        try:
+            _collect(params, earlier)
+        except sources.SourceError as error:
+            if not workbook.is_collected(params, earlier):
+                err.print(f"[dim]{earlier.label} is not in the trends: {error}[/dim]", highlight=False)
+
+
+def _print_account(record: dict) -> None:
+    account = record["account"]
+    table = Table(title=f"What became of every log line of {record['period']}", title_justify="left")
+    table.add_column("line")
+    table.add_column("lines", justify="right")
+    for name, count in account.items():
+        if name != "read":
+            table.add_row(name, f"{count:,}")
+    table.add_section()
+    table.add_row("read", f"{account['read']:,}")
+    out.print(table)
+    for note in record["notes"]:
+        out.print(f"Note: {note}")
+
+
+@contextmanager
+def _bar(title: str) -> Iterator:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TextColumn("{task.fields[lines]:>12,} lines"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as shown:
+        task = shown.add_task(title, total=None, lines=0)
+        yield lambda done, total, lines: shown.update(task, completed=done, total=total, lines=lines)
+
+
+@contextmanager
+def _spinner(title: str) -> Iterator[None]:
+    if err.is_terminal:
+        with err.status(title):
+            yield
+    else:
+        yield
+
+
+def main() -> None:
+    """Runs the command; an error that the user can mend is printed without a traceback."""
+    try:
+        app()
+    except WorkbookError as error:
+        err.print(f"error: {error}", markup=False, highlight=False)
+        sys.exit(1)
+    except OSError as error:  # the disk is full, a folder is read-only: the file and the reason, no traceback
+        err.print(f"error: {error.filename or ''}: {error.strerror or error}", markup=False, highlight=False)
+        sys.exit(1)

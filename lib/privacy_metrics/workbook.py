@@ -1,0 +1,215 @@
+"""The workbook of one period: the personal zone entered once (``collect``), and from then on named releases only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from . import folders, geography, sources, technical
+from .disclosure import Cells, Policy, Release, release, trend
+from .params import AccessLog, Params, Period, WorkbookError
+
+FRAMES = ("sessions", "areas", "steps", "products")
+LAYOUT = 1
+"""Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
+
+Progress = Callable[[int, int, int], None]
+"""Called with bytes read, bytes in all, and lines read."""
+
+
+# ---- the personal zone ----------------------------------------------------------------------------------------------
+
+
+def collect(params: Params, period: Period, progress: Progress | None = None) -> dict[str, Any]:
+    """Reads the raw input of ``period`` once and writes its pseudonymous sessions into the confidential zone.
+
+    Skips the reading when neither the input nor what it depends on has changed. Gives the record of the collection:
+    ``account`` (lines read, used, and excluded by reason), ``inputs``, ``notes``. Raises WorkbookError, with what was
+    there before still in place.
+    """
+    for spec in params.tables:
+        technical.check(spec)
+    zone = params.confidential(period)
+    with folders.locked(zone.with_name(f".{period.label}.lock")):
+        os.chmod(zone.parent, 0o700)
+        found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
+        state = _state(params, found)
+        if (record := _record(zone)) and record["state"] == state:
+            return record
+        key = _key(zone)
+
+        def build(new: Path) -> None:
+            os.chmod(new, 0o700)
+            record = _read(params, period, found, key, new, progress)
+            _write_private(new / "key", key)
+            _write_private(new / "collect.json", json.dumps({**record, "state": state}, indent=1).encode())
+
+        folders.replace(zone, build)
+        record = _record(zone)
+        assert record is not None
+        return record
+
+
+def is_collected(params: Params, period: Period) -> bool:
+    """Whether the confidential zone holds ``period``."""
+    return _record(params.confidential(period)) is not None
+
+
+def close(params: Params, period: Period) -> None:
+    """Destroys the period's key and sessions; from then on only its releases exist."""
+    zone = params.confidential(period)
+    if not zone.is_dir():
+        raise WorkbookError(f"{period.label} is not collected: there is nothing to close in {zone}")
+    for path in sorted(zone.iterdir()):
+        if path.name == "key":
+            path.write_bytes(secrets.token_bytes(32))  # a copy-on-write disk may keep the old block; see README
+        path.unlink()
+    zone.rmdir()
+
+
+def _key(zone: Path) -> bytes:
+    path = zone / "key"
+    return path.read_bytes() if path.is_file() else secrets.token_bytes(32)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _record(zone: Path) -> dict[str, Any] | None:
+    path = zone / "collect.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
+    """What a collection depends on, in one fingerprint: the files as they stand, and the parameters that matter."""
+    countries = params.sources.countries
+    paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
+    stats = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if p.exists() and (s := p.stat())]
+    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
+    limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
+    return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+def _read(
+    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, new: Path,
+    progress: Progress | None,
+) -> dict[str, Any]:  # fmt: skip
+    mmdb = params.sources.countries.mmdb
+    countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
+    hits = technical.Hits(params, period, key, countries)
+    total = sum(path.stat().st_size for _, files in found for path in files.paths)
+    before = 0
+    notes: list[str] = []
+    for source, files in found:
+        for lines in sources.read(source, files):
+            hits.add(lines)
+            if progress:
+                progress(before + files.done, total, hits.account["read"])
+        before += files.done
+        if files.missing_days:
+            notes.append(f"no log for {len(files.missing_days)} days: {', '.join(map(str, files.missing_days))}")
+        notes += [f"{path.name} is cut short: read up to the cut" for path in files.cut_short]
+    if not mmdb:
+        notes.append("countries: none were looked up (sources.countries.none)")
+    frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
+    frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
+    for name in FRAMES:
+        # Sorted by what is not random, so that the files tell nothing by their order but what the columns tell.
+        frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
+        os.chmod(new / f"{name}.parquet", 0o600)
+    inputs = [
+        {"file": os.path.relpath(path, params.root), "bytes": path.stat().st_size, "fingerprint": sources.fingerprint(path)}
+        for path in [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
+    ]
+    account = dict(hits.account)
+    assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
+    return {"period": period.label, "account": account, "inputs": inputs, "notes": notes}
+
+
+# ---- releases -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Workbook:
+    """The releases of one period, and of the periods before it; what a notebook works with.
+
+    >>> book = open_workbook("2026Q3")  # doctest: +SKIP
+    >>> book["sessions_by_country"]  # doctest: +SKIP
+    """
+
+    params: Params
+    period: Period
+    releases: dict[str, Release]
+    notes: tuple[str, ...] = ()
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    _history: dict[str, Workbook] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, name: str) -> Release:
+        """The release of table ``name``; KeyError with the names there are."""
+        if name not in self.releases:
+            raise KeyError(f"no table {name!r}; there are {', '.join(self.releases)}")
+        return self.releases[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.releases)
+
+    def trend(self, name: str) -> Release:
+        """Table ``name`` of the earlier periods that are collected and of this one, oldest first."""
+        books = [self._book(p) for p in self.period.history(self.params.reports.history)[:-1]]
+        return trend([*(b[name] for b in books if b and name in b.releases), self[name]])
+
+    def _book(self, period: Period) -> Workbook | None:
+        if period.label not in self._history:
+            if not is_collected(self.params, period):
+                return None
+            self._history[period.label] = _open(self.params, period)
+        return self._history[period.label]
+
+    def __repr__(self) -> str:
+        return f"<Workbook {self.period.label} of {self.params.organisation.name}: {len(self.releases)} releases>"
+
+
+def open_workbook(period: str, params: str | None = None) -> Workbook:
+    """The workbook of ``period`` under the parameters folder ``params`` (default: the nearest ``params/``).
+
+    Collects in a process of its own what is not collected yet, so that no notebook's memory ever holds a log line.
+    """
+    loaded = Params.load(params)
+    wanted = Period.parse(period)
+    if not is_collected(loaded, wanted):
+        command = [sys.executable, "-m", "privacy_metrics", "collect", wanted.label, "--history", "--params", str(loaded.folder)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise WorkbookError(done.stderr.strip() or f"collect of {wanted.label} failed with exit code {done.returncode}")
+    return _open(loaded, wanted)
+
+
+def _open(params: Params, period: Period) -> Workbook:
+    zone = params.confidential(period)
+    record = _record(zone)
+    assert record is not None
+    frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
+    policy = Policy(params.disclosure.threshold, params.disclosure.audience)
+    made = release([technical.cells(spec, frames, period) for spec in params.tables], policy)
+    made |= release([_line_account(record["account"], period)], Policy(policy.threshold, policy.audience, people=False))
+    return Workbook(params, period, made, tuple(record["notes"]), record["inputs"])
+
+
+def _line_account(account: dict[str, int], period: Period) -> Cells:
+    """Lines read = lines used + lines excluded by reason; the reasons' words are in the notes."""
+    rows = {"used": account["used"], **{reason: account[reason] for reason in technical.REASONS}, "Total": account["read"]}
+    frame = pl.DataFrame({"line": list(rows), "lines": list(rows.values())}, schema={"line": pl.String, "lines": pl.Int64})
+    notes = tuple(f"{reason}: {why}" for reason, why in technical.REASONS.items())
+    return Cells("line_account", "What became of every log line", period.label, ("line",), ("lines",), frame, notes)
