@@ -1,4 +1,4 @@
-"""The command ``privacy-metrics``: what runs, how far it is, and the exit code (0 done, 1 an error the user can mend)."""
+"""The command ``privacy-metrics``: its progress and its exit codes (0 done, 1 an error that the user can mend)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ app = typer.Typer(
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
-PeriodArg = Annotated[str, typer.Argument(metavar="PERIOD", help="A quarter (2026Q3), a month (2026-09) or a year (2026).")]
+PeriodArg = Annotated[
+    str, typer.Argument(metavar="PERIOD", help="A quarter (2026Q3), a month (2026-09) or a year (2026).")
+]
 ParamsOpt = Annotated[
     Path | None, typer.Option("--params", metavar="DIR", help="The parameters folder; without it, the nearest params/.")
 ]
@@ -45,7 +47,7 @@ def sample(
 
 
 @app.command(
-    epilog="Examples: [bold]privacy-metrics collect 2026Q3[/bold]; [bold]privacy-metrics collect 2026-09 --params params[/bold]"
+    epilog="Examples: [bold]privacy-metrics collect 2026Q3[/bold]; [bold]privacy-metrics collect 2026-09[/bold]"
 )
 def collect(
     period: PeriodArg,

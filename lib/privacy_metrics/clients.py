@@ -8,7 +8,13 @@ from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
 UNKNOWN = "unknown"
-SCHEMA = {"browser": pl.String, "browser_version": pl.String, "os": pl.String, "device": pl.String, "crawler": pl.Boolean}
+SCHEMA = {
+    "browser": pl.String,
+    "browser_version": pl.String,
+    "os": pl.String,
+    "device": pl.String,
+    "crawler": pl.Boolean,
+}
 
 # What ua-parser calls no spider and yet is nobody's browser: monitors, link checkers, headless browsers, feed fetchers.
 _MACHINE = r"(?i)bot\b|bot[/;_-]|crawl|spider|slurp|headless|monitor|uptime|pingdom|lighthouse|feedfetcher|preview|scan"
@@ -17,7 +23,19 @@ _PROGRAMS = (
     "curl", "wget", "python", "okhttp", "go-http", "java", "apache-httpclient", "terraform", "ansible", "node",
     "axios", "libwww", "ruby", "php", "guzzle", "postman", "insomnia", "rust", "reqwest", "dart", "perl", "powershell",
 )  # fmt: skip
-_DESKTOP = {"Windows", "Mac OS X", "Linux", "Ubuntu", "Fedora", "Debian", "Chrome OS", "FreeBSD", "OpenBSD", "NetBSD", "Haiku"}
+_DESKTOP = {
+    "Windows",
+    "Mac OS X",
+    "Linux",
+    "Ubuntu",
+    "Fedora",
+    "Debian",
+    "Chrome OS",
+    "FreeBSD",
+    "OpenBSD",
+    "NetBSD",
+    "Haiku",
+}
 _TELEVISION = {"Tizen", "WebOS", "Roku", "tvOS", "Google TV"}
 
 _parser: Parser | None = None

@@ -66,9 +66,7 @@ def load(path: Path) -> Countries:
                 country = names.setdefault(_iso_code(record), len(names))
                 low = int(network.network_address)
                 span = (low, low + network.num_addresses, country)
-                if network.version == 4:
-                    v4.append(span)
-                elif low >> 32 == 0 and reader.metadata().ip_version == 6:  # IPv4 stands at ::/96 of an IPv6 tree
+                if network.version == 4 or (low >> 32 == 0 and reader.metadata().ip_version == 6):
                     v4.append(span)
                 else:
                     v6.append(span)

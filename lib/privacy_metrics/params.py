@@ -104,7 +104,7 @@ class Period:
         return [self.previous(k) for k in range(n, -1, -1)]
 
     def bounds(self, zone: str) -> tuple[int, int]:
-        """Midnight at the start and at the end of the period in time zone ``zone``, as epoch seconds; the end is out."""
+        """Midnight at the start and the end of the period in time zone ``zone``, as epoch seconds; the end is out."""
         tz = ZoneInfo(zone)
         return tuple(int(datetime(d.year, d.month, d.day, tzinfo=tz).timestamp()) for d in (self.first, self.end))  # type: ignore[return-value]
 
@@ -149,19 +149,38 @@ class ProductRule(_Section):
 class SearchRule(_Section):
     """Where the service's own search is: the path, and the query parameter with what was searched for."""
 
-    path: str = Field("/search", pattern=r"^/")
-    parameter: str = Field("q", pattern=r"^[A-Za-z0-9_.-]+$")
+    path: str = Field(default="/search", pattern=r"^/")
+    parameter: str = Field(default="q", pattern=r"^[A-Za-z0-9_.-]+$")
 
 
 class Service(_Section):
     """What the paths of the service mean; with no rules, an area is the first segment of the path."""
 
-    hosts: list[str] = Field([], description="the service's own hosts: a referrer among them is internal")
+    hosts: list[str] = Field(default=[], description="the service's own hosts: a referrer among them is internal")
     areas: list[AreaRule] = []
     products: list[ProductRule] = []
     search: SearchRule = SearchRule()
     static_files: list[str] = Field(
-        "css js map png jpg jpeg gif ico svg webp avif woff woff2 ttf otf eot mp4 webm".split(),
+        default=[
+            "css",
+            "js",
+            "map",
+            "png",
+            "jpg",
+            "jpeg",
+            "gif",
+            "ico",
+            "svg",
+            "webp",
+            "avif",
+            "woff",
+            "woff2",
+            "ttf",
+            "otf",
+            "eot",
+            "mp4",
+            "webm",
+        ],
         description="requests for files that end so are no page views",
     )
 
@@ -174,15 +193,17 @@ class AccessLog(_Section):
 
     kind: Literal["access_log"] = "access_log"
     path: str = Field(min_length=1, description="file, glob, or a path with {date}; relative to the params' parent")
-    language: bool = Field(False, description="a quoted Accept-Language header follows the combined fields")
-    allow_missing_days: bool = Field(False, description="with {date}: go on when a day of the period has no file")
+    language: bool = Field(default=False, description="a quoted Accept-Language header follows the combined fields")
+    allow_missing_days: bool = Field(
+        default=False, description="with {date}: go on when a day of the period has no file"
+    )
 
 
 class Countries(_Section):
     """Where an address' country comes from: an MMDB file, or explicitly nowhere."""
 
     mmdb: str | None = None
-    none: bool = Field(False, description="go on without countries: every country is then unknown")
+    none: bool = Field(default=False, description="go on without countries: every country is then unknown")
 
     @model_validator(mode="after")
     def _one_choice(self) -> Countries:
@@ -208,10 +229,10 @@ class Disclosure(_Section):
     """The disclosure policy: what a released table must hold to."""
 
     audience: Literal["internal", "public"] = "internal"
-    threshold: int = Field(10, ge=2, description="fewest distinct people in a published cell")
-    ipv4_bits: int = Field(16, ge=0, le=16, description="bits kept of an IPv4 address")
-    ipv6_bits: int = Field(32, ge=0, le=48, description="bits kept of an IPv6 address")
-    session_gap: int = Field(1800, ge=60, le=86400, description="seconds without a request that end a session")
+    threshold: int = Field(default=10, ge=2, description="fewest distinct people in a published cell")
+    ipv4_bits: int = Field(default=16, ge=0, le=16, description="bits kept of an IPv4 address")
+    ipv6_bits: int = Field(default=32, ge=0, le=48, description="bits kept of an IPv6 address")
+    session_gap: int = Field(default=1800, ge=60, le=86400, description="seconds without a request that end a session")
 
 
 class TableSpec(_Section):
@@ -220,7 +241,7 @@ class TableSpec(_Section):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str = Field(min_length=1)
     dimensions: list[str] = Field(max_length=4)
-    measures: list[Literal["sessions", "hits", "people"]] = Field(["sessions", "people"], min_length=1)
+    measures: list[Literal["sessions", "hits", "people"]] = Field(default=["sessions", "people"], min_length=1)
 
 
 class ReportSpec(_Section):
@@ -231,7 +252,7 @@ class ReportSpec(_Section):
 class Reports(_Section):
     """Which notebooks make which report; ``history`` is how many earlier periods a trend shows."""
 
-    history: int = Field(2, ge=0, le=12)
+    history: int = Field(default=2, ge=0, le=12)
     usage: ReportSpec
     compliance: ReportSpec
 

@@ -37,9 +37,13 @@ PARSED = {
 """Columns of a parsed line; ``time`` is null where the line is broken."""
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
-_COMBINED = rf'^(\S+) \S+ (.+?) \[([^\]]+)\] {_QUOTED} (\d{{3}}) (?:\d+|-)(?: {_QUOTED} {_QUOTED}(?: {_QUOTED})?.*)?\r?$'
+_COMBINED = (
+    rf"^(\S+) \S+ (.+?) \[([^\]]+)\] {_QUOTED} (\d{{3}}) (?:\d+|-)(?: {_QUOTED} {_QUOTED}(?: {_QUOTED})?.*)?\r?$"
+)
 _STAMP = " [01/Jul/2026:09:12:44 +0300] "
-_MONTHS = {m: i for i, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTHS = {
+    m: i for i, m in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
+}
 
 
 class SourceError(WorkbookError):
@@ -71,7 +75,9 @@ def find(source: AccessLog, params: Params, period: Period) -> Files:
     by_day = {day: _glob(params, source.path.replace("{date}", day.isoformat())) for day in around}
     missing = [day for day in period.days if not by_day[day]]
     if len(missing) == len(period.days):
-        raise SourceError(f"sources.technical.path: {source.path}: no file for any day of {period.label} in {params.root}")
+        raise SourceError(
+            f"sources.technical.path: {source.path}: no file for any day of {period.label} in {params.root}"
+        )
     if missing and not source.allow_missing_days:
         days = ", ".join(map(str, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise SourceError(
@@ -254,7 +260,9 @@ def _moments(stamps: pl.Series) -> pl.Series:
         hour=stamps.str.slice(14, 2).cast(pl.Int32, strict=False),
         minute=stamps.str.slice(17, 2).cast(pl.Int32, strict=False),
         second=stamps.str.slice(20, 2).cast(pl.Int32, strict=False),
-        shape=(stamps.str.len_bytes() == len(_STAMP)) & (stamps.str.slice(16, 1) == ":") & (stamps.str.slice(19, 1) == ":"),
+        shape=(stamps.str.len_bytes() == len(_STAMP))
+        & (stamps.str.slice(16, 1) == ":")
+        & (stamps.str.slice(19, 1) == ":"),
     )
     days = frame["day"].unique().drop_nulls()
     midnight = pl.DataFrame(
@@ -266,7 +274,9 @@ def _moments(stamps: pl.Series) -> pl.Series:
     )  # fmt: skip
     return (
         frame.join(midnight, on="day", how="left", maintain_order="left")
-        .select(pl.when(within).then(pl.col("midnight") + pl.col("hour") * 3600 + pl.col("minute") * 60 + pl.col("second")))
+        .select(
+            pl.when(within).then(pl.col("midnight") + pl.col("hour") * 3600 + pl.col("minute") * 60 + pl.col("second"))
+        )
         .to_series()
         .alias(name)
     )

@@ -11,11 +11,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import narwhals as nw
 import polars as pl
-from narwhals.typing import FrameT
 
 from . import clients, geography
 from .disclosure import TOTAL, Cells
@@ -35,10 +35,12 @@ REASONS = {
 """Why a line is excluded, in the order in which the reasons are tried: a line counts under the first that fits."""
 
 SEARCH_ENGINES = {
-    "google", "bing", "duckduckgo", "yahoo", "ecosia", "yandex", "baidu", "startpage", "qwant", "brave", "kagi", "ask", "seznam",
+    "google", "bing", "duckduckgo", "yahoo", "ecosia", "yandex", "baidu", "startpage", "qwant", "brave", "kagi", "ask",
+    "seznam",
 }  # fmt: skip
 SOCIAL = {
-    "linkedin.com", "lnkd.in", "facebook.com", "instagram.com", "x.com", "twitter.com", "t.co", "reddit.com", "youtube.com",
+    "linkedin.com", "lnkd.in", "facebook.com", "instagram.com", "x.com", "twitter.com", "t.co", "reddit.com",
+    "youtube.com",
     "news.ycombinator.com", "mastodon.social", "bsky.app", "tiktok.com", "pinterest.com",
 }  # fmt: skip
 
@@ -88,7 +90,9 @@ class Hits:
         bits = params.disclosure
         self._addresses = Distinct(
             ["address"],
-            lambda new: geography.resolve(new["address"], countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits),
+            lambda new: geography.resolve(
+                new["address"], countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits
+            ),
         )
         self._agents = Distinct(["agent"], self._describe_agents)
         self._visitors = Distinct(["account", "network", "agent"], self._visitor_keys)
@@ -115,7 +119,10 @@ class Hits:
         used = used.join(pages.hstack(_pages(pages["target"], self.params)), on="target", how="left")
         refs = used.select("referrer").unique()
         used = used.join(
-            refs.hstack(_referrers(refs["referrer"], self.params.service.hosts)), on="referrer", how="left", nulls_equal=True
+            refs.hstack(_referrers(refs["referrer"], self.params.service.hosts)),
+            on="referrer",
+            how="left",
+            nulls_equal=True,
         )
         used = used.with_columns(
             pl.col("account").is_not_null(),
@@ -146,7 +153,9 @@ class Hits:
     def _reason(self) -> pl.Expr:
         path = pl.col("target").str.splitn("?", 2).struct.field("field_0")
         endings = self.params.service.static_files
-        ending = path.str.extract(r"\.([A-Za-z0-9]{1,5})$").str.to_lowercase().is_in(endings) if endings else pl.lit(False)
+        ending = (
+            path.str.extract(r"\.([A-Za-z0-9]{1,5})$").str.to_lowercase().is_in(endings) if endings else pl.lit(False)
+        )
         status = pl.col("status")
         tests = {
             "broken": pl.col("time").is_null(),
@@ -201,7 +210,11 @@ def _pages(targets: pl.Series, params: Params) -> pl.DataFrame:
     return pl.select(
         area=area.cast(pl.String) if isinstance(area, pl.Expr) else area,
         product=product,
-        action=pl.when(product.is_null()).then(None).when(searching).then(pl.lit("searched")).otherwise(pl.lit("viewed")),
+        action=pl.when(product.is_null())
+        .then(None)
+        .when(searching)
+        .then(pl.lit("searched"))
+        .otherwise(pl.lit("viewed")),
         newsletter=query.str.contains(r"(?:^|&)utm_medium=(?:email|newsletter)(?:&|$)"),
         rows=pl.int_range(targets.len(), eager=True),
     ).drop("rows")
@@ -219,7 +232,10 @@ def _under(path: pl.Series, prefixes: Iterable[str]) -> pl.Series:
 def _search_terms(target: str, parameter: str) -> str | None:
     if parameter + "=" not in target:
         return None
-    return " ".join(parse_qs(target.partition("?")[2], max_num_fields=50, errors="replace").get(parameter, [])).lower() or None
+    return (
+        " ".join(parse_qs(target.partition("?")[2], max_num_fields=50, errors="replace").get(parameter, [])).lower()
+        or None
+    )
 
 
 def _referrers(referrers: pl.Series, own: Sequence[str]) -> pl.DataFrame:
@@ -252,10 +268,21 @@ def _referrer(text: str | None, own: frozenset[str]) -> tuple[str, str]:
 
 # ---- sessions -------------------------------------------------------------------------------------------------------
 
-_ORDER = ["time", "area", "product", "action", "client", "country", "language", "referrer_kind", "referrer_site", "account"]
+_ORDER = [
+    "time",
+    "area",
+    "product",
+    "action",
+    "client",
+    "country",
+    "language",
+    "referrer_kind",
+    "referrer_site",
+    "account",
+]
 
 
-def sessions(hits: FrameT, gap: int) -> dict[str, FrameT]:
+def sessions(hits: Any, gap: int) -> dict[str, Any]:
     """Cuts each visitor's hits into sessions: a new one starts after more than ``gap`` seconds without a hit.
 
     Frames of the answer, by name; ``session`` numbers a visitor's sessions from 1:
@@ -266,7 +293,7 @@ def sessions(hits: FrameT, gap: int) -> dict[str, FrameT]:
     - ``steps``: visitor, session, from_area, to_area, hits (moves between two areas)
     - ``products``: visitor, session, product, action, hits
     """
-    frame = nw.from_native(hits)
+    frame: Any = nw.from_native(hits)
     earlier = nw.col("time", "area").shift(1).over("visitor", order_by=_ORDER).name.prefix("last_")
     frame = frame.with_columns(earlier)
     starts = nw.col("last_time").is_null() | (nw.col("time") - nw.col("last_time") > gap)
@@ -316,9 +343,13 @@ def check(spec: TableSpec) -> None:
     if len(bases) > 1:
         raise WorkbookError(f"{where}: {' and '.join(sorted(bases))} are not counted together; make two tables")
     if spec.measures[0] == "people":
-        raise WorkbookError(f"{where}: people can't be added up, so they can't be the first measure; put sessions or hits first")
+        raise WorkbookError(
+            f"{where}: people can't be added up, so they can't be the first measure; put sessions or hits first"
+        )
     if bases and "sessions" in spec.measures:
-        raise WorkbookError(f"{where}: a session visits several {bases.pop()}, so sessions do not add up here; count hits")
+        raise WorkbookError(
+            f"{where}: a session visits several {bases.pop()}, so sessions do not add up here; count hits"
+        )
 
 
 def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataFrame:
@@ -364,7 +395,9 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
         for kept in combinations(spec.dimensions, size):
             part = data.group_by(*kept).agg(*aggregates) if kept else data.select(*aggregates)
             margin = [nw.lit(TOTAL).alias(d) for d in spec.dimensions if d not in kept]
-            parts.append(part.with_columns(*margin).select(*(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted))
+            parts.append(
+                part.with_columns(*margin).select(*(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted)
+            )
     frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),

@@ -41,7 +41,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         technical.check(spec)
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
-        os.chmod(zone.parent, 0o700)
+        zone.parent.chmod(0o700)
         found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
         state = _state(params, found)
         if (record := _record(zone)) and record["state"] == state:
@@ -49,7 +49,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         key = _key(zone)
 
         def build(new: Path) -> None:
-            os.chmod(new, 0o700)
+            new.chmod(0o700)
             record = _read(params, period, found, key, new, progress)
             _write_private(new / "key", key)
             _write_private(new / "collect.json", json.dumps({**record, "state": state}, indent=1).encode())
@@ -126,11 +126,14 @@ def _read(
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
     frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
     for name in FRAMES:
-        # Sorted by what is not random, so that the files tell nothing by their order but what the columns tell.
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
-        os.chmod(new / f"{name}.parquet", 0o600)
+        (new / f"{name}.parquet").chmod(0o600)
     inputs = [
-        {"file": os.path.relpath(path, params.root), "bytes": path.stat().st_size, "fingerprint": sources.fingerprint(path)}
+        {
+            "file": os.path.relpath(path, params.root),
+            "bytes": path.stat().st_size,
+            "fingerprint": sources.fingerprint(path),
+        }
         for path in [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
     ]
     account = dict(hits.account)
@@ -189,10 +192,21 @@ def open_workbook(period: str, params: str | None = None) -> Workbook:
     loaded = Params.load(params)
     wanted = Period.parse(period)
     if not is_collected(loaded, wanted):
-        command = [sys.executable, "-m", "privacy_metrics", "collect", wanted.label, "--history", "--params", str(loaded.folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "privacy_metrics",
+            "collect",
+            wanted.label,
+            "--history",
+            "--params",
+            str(loaded.folder),
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise WorkbookError(done.stderr.strip() or f"collect of {wanted.label} failed with exit code {done.returncode}")
+            raise WorkbookError(
+                done.stderr.strip() or f"collect of {wanted.label} failed with exit code {done.returncode}"
+            )
     return _open(loaded, wanted)
 
 
@@ -209,7 +223,13 @@ def _open(params: Params, period: Period) -> Workbook:
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:
     """Lines read = lines used + lines excluded by reason; the reasons' words are in the notes."""
-    rows = {"used": account["used"], **{reason: account[reason] for reason in technical.REASONS}, "Total": account["read"]}
-    frame = pl.DataFrame({"line": list(rows), "lines": list(rows.values())}, schema={"line": pl.String, "lines": pl.Int64})
+    rows = {
+        "used": account["used"],
+        **{reason: account[reason] for reason in technical.REASONS},
+        "Total": account["read"],
+    }
+    frame = pl.DataFrame(
+        {"line": list(rows), "lines": list(rows.values())}, schema={"line": pl.String, "lines": pl.Int64}
+    )
     notes = tuple(f"{reason}: {why}" for reason, why in technical.REASONS.items())
     return Cells("line_account", "What became of every log line", period.label, ("line",), ("lines",), frame, notes)

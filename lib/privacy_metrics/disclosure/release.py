@@ -28,7 +28,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.threshold < 2:
-            raise ValueError(f"disclosure.threshold is {self.threshold}; it must be at least 2 (a cell of one is that person)")
+            raise ValueError(
+                f"disclosure.threshold is {self.threshold}; it must be at least 2 (a cell of one is that person)"
+            )
         if self.exact and self.audience != "internal":
             raise ValueError("exact counts are for the internal audience only")
 
@@ -93,7 +95,9 @@ class Release:
 
     def margin(self, *dimensions: str) -> pl.DataFrame:
         """The rows over ``dimensions`` alone: every other dimension at its total."""
-        return self.frame.filter(*((pl.col(d) != TOTAL) if d in dimensions else (pl.col(d) == TOTAL) for d in self.dimensions))
+        return self.frame.filter(
+            *((pl.col(d) != TOTAL) if d in dimensions else (pl.col(d) == TOTAL) for d in self.dimensions)
+        )
 
     @property
     def footnote(self) -> str:

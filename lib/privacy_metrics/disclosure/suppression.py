@@ -10,7 +10,9 @@ TOTAL = "Total"
 """The category of a margin: the row is about all categories of that dimension together."""
 
 
-def withhold(cells: pl.DataFrame, dimensions: Sequence[str], measure: str, threshold: int, primary: pl.Series) -> pl.Series:
+def withhold(
+    cells: pl.DataFrame, dimensions: Sequence[str], measure: str, threshold: int, primary: pl.Series
+) -> pl.Series:
     """Which rows of ``cells`` to withhold: the ``primary`` ones and those that would give them away.
 
     ``cells`` has one row per cell and margin: ``dimensions`` (String, ``Total`` for a margin), ``people`` (distinct
