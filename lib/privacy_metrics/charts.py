@@ -7,6 +7,7 @@ is the same bytes for the same release. ``enable()`` makes a notebook carry spec
 from __future__ import annotations
 
 import csv
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -40,7 +41,7 @@ _CLOCK = {"week": "%G-W%V", "month": "%Y-%m"}
 _WORDS = {"os": "Operating system", "referrer_kind": "Kind of referrer", "referrer_site": "Referring site"}
 _TWICE = "not added up over two periods"
 _HATCH = "M-1,1L1,-1"
-_TITLE = {"anchor": "start", "frame": "group", "fontSize": 17, "fontWeight": "bold", "color": INK, "font": FONT}
+_TITLE = {"anchor": "start", "frame": "bounds", "fontSize": 17, "fontWeight": "bold", "color": INK, "font": FONT}
 _SUBTITLE = {"subtitleFontSize": 12, "subtitleColor": MUTED, "subtitleFont": FONT, "subtitlePadding": 5, "offset": 14}
 _AXIS = {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "titleColor": MUTED, "titleFontWeight": "normal"}
 _THEME: dict[str, Any] = {
@@ -67,7 +68,7 @@ _THEME: dict[str, Any] = {
 
 
 def enable() -> None:
-    """Makes charts come out as specification, static SVG and text: no JavaScript, no network, the same bytes each time."""
+    """Makes charts come out as specification, static SVG and text: no JavaScript, no network, the same bytes."""
     alt.renderers.register("report", _render)
     alt.renderers.enable("report")
 
@@ -75,6 +76,13 @@ def enable() -> None:
 def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     picture = vl_convert.vegalite_to_svg(spec, vl_version=version)
+    # Vega numbers gradients and clips over the life of the process: the same chart drawn second would differ.
+    numbers: dict[str, str] = {}
+    picture = re.sub(
+        r'(?<=id=")(gradient_|clip)\d+(?=")|(?<=url\(#)(gradient_|clip)\d+(?=\))',
+        lambda found: numbers.setdefault(found[0], f"part{len(numbers)}"),
+        picture,
+    )
     return {MIME: spec, "image/svg+xml": picture, "text/plain": f"<chart: {spec.get('description', '')}>"}
 
 
@@ -104,6 +112,18 @@ def period_title(text: str) -> str:
         return Period.parse(text).title
     except ParamsError:
         return text
+
+
+def span_title(periods: Sequence[str]) -> str:
+    """From the first period to the last in words: ``January to September 2026``."""
+    try:
+        first, last = Period.parse(periods[0]), Period.parse(periods[-1])
+    except ParamsError:
+        return ", ".join(periods)
+    if first == last:
+        return last.title
+    year = "" if first.first.year == last.last.year else f" {first.first.year}"
+    return f"{first.first:%B}{year} to {last.last:%B} {last.last.year}"
 
 
 def _short(text: str, limit: int = 40) -> str:
@@ -162,7 +182,7 @@ def bars(
         tooltip=tooltip,
     )
     text = base.mark_text(align="left", dx=5).encode(text=alt.Text("value:Q", format=_NUMBER))
-    chart = (base.mark_bar(color=PALETTE[0], height={"band": 0.72}) + text).properties(height=alt.Step(24))
+    chart = (base.mark_bar(color=PALETTE[0], height={"band": 0.72}) + text).properties(height=_height(values, 24))
     said = [f"{v['category']} {v['value']:,}" for v in values]
     return _finish(chart, release, title or finding, notes, said, "Bar chart")
 
@@ -179,12 +199,7 @@ def lines(
     points, periods = _points(release, measure, *(k for k in (color, x) if k), over=x)
     steps, cut = _steps(x, points, periods)
     table = {tuple(r[:-2]): r[-2:] for r in points.iter_rows()}
-    totals = (
-        points.group_by(color).agg(pl.col("value").sum()).sort(["value", color], descending=[True, False])
-        if color
-        else None
-    )
-    names = [None] if totals is None else totals[color].to_list()
+    names: list[str | None] = [*_ranked(points, color, "value")] if color else [None]
     notes = _edges(cut)
     if len(names) > len(PALETTE):
         notes.append(f"{len(names) - len(PALETTE)} smaller ones not shown")
@@ -224,11 +239,10 @@ def lines(
         hue = {"color": alt.Color("series:N", scale=scale, sort=domain, title=None)}
     base = alt.Chart(_inline(values)).encode(x=position, y=_quantity("value", measure, axis="y"), tooltip=tips, **hue)
     size = 18 if len(steps) > 20 else 40
-    layers = [
-        base.mark_line(
-            strokeWidth=2.2, invalid="break-paths-show-path-domains", **({} if color else {"color": PALETTE[0]})
-        ),
-        base.mark_point(filled=True, size=size, opacity=1, **({} if color else {"color": PALETTE[0]})),
+    plain: dict[str, Any] = {} if color else {"color": PALETTE[0]}
+    layers: list[alt.Chart] = [
+        base.mark_line(strokeWidth=2.2, invalid="break-paths-show-path-domains", **plain),
+        base.mark_point(filled=True, size=size, opacity=1, **plain),
         # Wide invisible targets, so that a tooltip needs no exact aim.
         base.mark_point(size=260, opacity=0, filled=True),
     ]
@@ -270,7 +284,8 @@ def change(
     finding = "Nothing to compare"
     if shown:
         most = max(shown, key=lambda r: (abs(r[2] - r[1]), r[0]))
-        finding = f"{_short(category(dimension, most[0]))} changed most: {most[1]:,} to {most[2]:,} ({growth(most[2], most[1])})"
+        name, by = _short(category(dimension, most[0])), growth(most[2], most[1])
+        finding = f"{name} changed most: {most[1]:,} to {most[2]:,} ({by})"
     order = [v["category"] for v in values]
     tips = [
         _tip("category", label(dimension)), _tip("before", period_title(before), _NUMBER),
@@ -297,7 +312,7 @@ def change(
             x=_quantity("value", measure, most=max((v["end"] for v in right), default=1)), y=y, color=key, tooltip=tips
         ),
         alt.Chart(_inline(right)).mark_text(align="left", dx=10).encode(x="end:Q", y=y, text="change:N", tooltip=tips),
-    ).properties(height=alt.Step(24))
+    ).properties(height=_height(values, 24))
     said = [f"{v['category']} {v['before']:,} to {v['now']:,} ({v['change']})" for v in values]
     return _finish(chart, release, title or finding, notes, said, "Dumbbell chart", [before, now])
 
@@ -311,9 +326,7 @@ def heatmap(
     A withheld cell is grey and hatched; a cell of nobody is 0. Of a long dimension the ``top`` categories are shown.
     """
     measure = _measure(release, measure)
-    free = [d for d in release.dimensions if d != "period" and d not in (x, y)]
-    y = y or free.pop(0)
-    x = x or free.pop(0)
+    y, x = _pair(release, y, x)
     rows = _rows(release, y, x)
     across, down = _universe(x, rows, measure, top), _universe(y, rows, measure, top)
     missing = rows[x].n_unique() - len(across), rows[y].n_unique() - len(down)
@@ -333,11 +346,12 @@ def heatmap(
         else "Every cell is withheld"
     )
     tips = [_tip("y", label(y)), _tip("x", label(x)), _tip("state", label(measure))]
+    across_axis = _axis(grid=False, labelAngle=0 if x in ("hour", "weekday") else -35)
     place = {
-        "x": alt.X("x:N", sort=[category(x, a) for a in across], title=label(x), axis=_axis(grid=False, labelAngle=0 if x in ("hour", "weekday") else -35)),
+        "x": alt.X("x:N", sort=[category(x, a) for a in across], title=label(x), axis=across_axis),
         "y": alt.Y("y:N", sort=[category(y, b) for b in down], title=label(y), axis=_axis(grid=False)),
         "tooltip": tips,
-    }  # fmt: skip
+    }
     legend = alt.Legend(format=_NUMBER, gradientLength=200, titleOrient="left", titleLimit=300)
     shade = alt.Color(
         "value:Q",
@@ -356,7 +370,7 @@ def heatmap(
     ranked = sorted(values, key=lambda c: (-c["value"], c["y"], c["x"]))[:5]
     said = [f"{c['y']}, {c['x']} {c['value']:,}" for c in ranked if c["value"]]
     return _finish(
-        alt.layer(*layers).properties(height=alt.Step(26)), release, title or finding, notes, said, "Heat map"
+        alt.layer(*layers).properties(height=_height(down, 26)), release, title or finding, notes, said, "Heat map"
     )
 
 
@@ -393,7 +407,8 @@ def tiles(
     finding = "Nothing to show"
     if leader:
         share = f" ({_percent(leader['value'], total)})" if total else ""
-        finding = f"From {_count(len(values), 'country', 'countries')}; most from {leader['country']}: {leader['value']:,}{share}"
+        origins = _count(len(values), "country", "countries")
+        finding = f"From {origins}; most from {leader['country']}: {leader['value']:,}{share}"
     tips = [_tip("country", "Country"), _tip("state", label(measure))]
     size = WIDTH // 22
     place = {
@@ -407,7 +422,7 @@ def tiles(
     layers = [
         # The grey layer below: a country that is absent must not vanish from the map.
         alt.Chart(_inline(base)).mark_rect(color=EMPTY, cornerRadius=3).encode(**place),
-        alt.Chart(_inline(base)).mark_text(fontSize=10, color="#6B7681").encode(text="code:N", **place),
+        alt.Chart(_inline(base)).mark_text(fontSize=10, color=MUTED).encode(text="code:N", **place),
         alt.Chart(_inline(values)).mark_rect(cornerRadius=3).encode(color=shade, **place),
     ]
     for ink, dark in ((INK, False), ("#FFFFFF", True)):
@@ -424,7 +439,7 @@ def tiles(
         ]
     ranked = sorted(values, key=lambda t: (-t["value"], t["code"]))[:5]
     said = [f"{t['country']} {t['value']:,}" for t in ranked]
-    chart = alt.layer(*layers).properties(height=alt.Step(size - 4))
+    chart = alt.layer(*layers).properties(height=18 * (size - 4))
     return _finish(chart, release, title or finding, notes, said, "Tile map")
 
 
@@ -437,9 +452,7 @@ def stacked(
     A withheld part has no length: the bar is shorter by it, and the number of such parts is said.
     """
     measure = _measure(release, measure)
-    free = [d for d in release.dimensions if d != "period" and d not in (dimension, parts)]
-    dimension = dimension or free.pop(0)
-    parts = parts or free.pop(0)
+    dimension, parts = _pair(release, dimension, parts)
     rows = _rows(release, dimension, parts)
     by = _ranked(rows, dimension, measure)
     kinds = _ranked(rows, parts, measure)
@@ -471,7 +484,7 @@ def stacked(
                 _tip("value", label(measure), _NUMBER),
             ],
         )
-        .properties(height=alt.Step(28))
+        .properties(height=_height(by, 28))
     )
     said = [f"{v['category']}, {v['part']} {v['value']:,}" for v in sorted(values, key=lambda v: -v["value"])[:6]]
     return _finish(chart, release, title or finding, [_held(rows, "part", "parts")], said, "Stacked bar chart")
@@ -492,7 +505,7 @@ def survival(release: Release, limit: int, measure: str | None = None, title: st
     values = [{"day": d, "share": None if v is None else v / start, "value": v} for d, v in rows]
     known = [(d, v) for d, v in rows if v is not None and d <= limit]
     finding = "The share at the limit is withheld"
-    if known and known[-1][0] == limit or any(v == 0 for _, v in known):
+    if (known and known[-1][0] == limit) or any(v == 0 for _, v in known):
         finding = f"{_percent(start - known[-1][1], start)} of {start:,} were closed within {limit} days"
     held = sum(v is None for _, v in rows)
     notes = [f"{_count(held, 'day', 'days')} withheld" if held else "nothing withheld"]
@@ -514,7 +527,7 @@ def survival(release: Release, limit: int, measure: str | None = None, title: st
 
 
 def control(release: Release, x: str, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
-    """A control chart of individual values: mean and limits at 2.66 mean moving ranges (Shewhart; NIST/SEMATECH 6.3.2.2).
+    """A control chart of individual values: mean and limits at 2.66 mean moving ranges (NIST/SEMATECH 6.3.2.2).
 
     Values outside the limits are marked. The limits come from the published values alone.
     """
@@ -533,7 +546,7 @@ def control(release: Release, x: str, measure: str | None = None, title: str | N
     values = [
         {
             "x": _position(x, step), "step": _step_name(x, step), "value": v,
-            "state": "not published" if v is None else "outside the limits" if not low <= v <= high else "within the limits",
+            "state": "no value" if v is None else "within the limits" if low <= v <= high else "outside the limits",
         }
         for step, v in zip(steps, series, strict=True)
     ]  # fmt: skip
@@ -591,6 +604,15 @@ def _measure(release: Release, measure: str | None) -> str:
 def _dimension(release: Release, dimension: str | None) -> str:
     free = [d for d in release.dimensions if d != "period"] or ["period"]
     return free[0] if dimension is None else dimension
+
+
+def _pair(release: Release, one: str | None, two: str | None) -> tuple[str, str]:
+    free = [d for d in release.dimensions if d != "period" and d not in (one, two)]
+    if len(free) < (one is None) + (two is None):
+        raise ValueError(
+            f"release {release.name} has the dimensions {', '.join(release.dimensions)}; this chart needs two"
+        )
+    return one or free.pop(0), two or free.pop(0)
 
 
 def _rows(release: Release, *dimensions: str, current: bool = True) -> pl.DataFrame:
@@ -718,13 +740,16 @@ def _inline(values: list[dict[str, Any]]) -> alt.Data:
     return alt.Data(values=values)
 
 
+def _height(rows: Sequence[Any], step: int) -> int:
+    return max(1, len(rows)) * step
+
+
 def _axis(**options: Any) -> alt.Axis:
     return alt.Axis(domain=False, **options)
 
 
 def _tip(field: str, title: str, form: str | None = None) -> alt.Tooltip:
-    kind = "Q" if form else "N"
-    return alt.Tooltip(f"{field}:{kind}", title=title, **({"format": form} if form else {}))
+    return alt.Tooltip(f"{field}:Q", title=title, format=form) if form else alt.Tooltip(f"{field}:N", title=title)
 
 
 def _quantity(field: str, measure: str, axis: str = "x", most: int | None = None) -> Any:
@@ -749,13 +774,7 @@ def _finish(
     periods: Sequence[str] = (),
 ) -> Any:  # fmt: skip
     """The chart with the theme, its title, what it is about, and a description that names the main figures."""
-    span = period_title(release.period)
-    if len(periods) > 1:
-        span = (
-            f"{period_title(periods[0])} to {period_title(periods[-1])}"
-            if len(periods) > 2
-            else f"{period_title(periods[-1])} against {period_title(periods[0])}"
-        )
+    span = span_title(periods or [release.period])
     about = f"{release.title}, {span}"
     control_note = _sentence("; ".join([str(release.policy), *notes]) + ".")
     title = _sentence(title)

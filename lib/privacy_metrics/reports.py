@@ -15,11 +15,10 @@ import platform
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ import polars as pl
 import vl_convert
 import zmq
 from bleach.css_sanitizer import CSSSanitizer
-from bleach.html5lib_shim import Filter
+from bleach.html5lib_shim import Filter  # pyright: ignore[reportAttributeAccessIssue]
 from ipykernel.kernelspec import KERNEL_NAME, RESOURCES, get_kernel_dict
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -41,7 +40,7 @@ from markupsafe import Markup
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from . import charts
+from . import charts, folders
 from .disclosure import Release
 from .params import WorkbookError
 
@@ -219,7 +218,7 @@ def withheld(releases: Iterable[Release]) -> Section:
     rows = [(r.title, r.name, r.frame.height, r.withheld, str(r.policy)) for r in releases]
     return Section(
         "What was withheld",
-        "A withheld cell is one that would be about too few people, or that would give such a cell away by subtraction.",
+        "A withheld cell would be about too few people, or would give such a cell away by subtraction.",
         ("Table", "Data file", "Cells", "Withheld", "Policy"),
         rows,
     )
@@ -270,9 +269,13 @@ def _policy(scripts: Sequence[str]) -> str:
 
 @cache
 def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed (with its expression interpreter, so that nothing needs ``eval``) in one script."""
+    """Vega, Vega-Lite and Vega-Embed (with its interpreter, so that nothing needs ``eval``) in one script."""
     # Inside a script element only these two would end or change it.
-    return vl_convert.javascript_bundle().replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return (
+        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        .replace("</script", "<\\/script")
+        .replace("<!--", "<\\!--")
+    )
 
 
 @cache
@@ -298,7 +301,7 @@ def _json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-# ---- HTML from data is cleaned: what is not listed here does not come through ------------------------------------------
+# ---- HTML from outputs is cleaned: what is not listed here does not come through -------------------------------------
 
 _TAGS = [
     "a", "abbr", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "del", "div", "dl", "dt",
@@ -316,21 +319,27 @@ _STYLES = CSSSanitizer(
 )
 
 
-class _Ids(Filter):
-    """Gives every id, and what refers to one, a prefix: no output can take the page's own ids or another's."""
+class _Outputs(Filter):
+    """Gives every id, and what refers to one, a prefix (no output can take the page's own ids or another's), and lets
+    no image through but one that holds its own content."""
 
-    prefix = ""
+    def __init__(self, source: Any, prefix: str) -> None:
+        super().__init__(source)
+        self.prefix = prefix
 
     def __iter__(self) -> Any:
         for token in super().__iter__():
-            for key in token.get("data") if token["type"] in ("StartTag", "EmptyTag") else ():
+            attributes = token.get("data") if token["type"] in ("StartTag", "EmptyTag") else {}
+            if token.get("name") == "img" and not _EMBEDDED.match(attributes.get((None, "src"), "")):
+                yield {"type": "Characters", "data": attributes.get((None, "alt"), "")}
+                continue
+            for key in attributes:
                 if key[1] in ("id", "headers", "aria-labelledby", "aria-describedby"):
-                    token["data"][key] = " ".join(self.prefix + part for part in token["data"][key].split())
-                elif key[1] == "src" and not re.match(
-                    r"data:image/(png|jpeg|gif|svg\+xml);base64,", token["data"][key]
-                ):
-                    token["data"][key] = "data:,"
+                    attributes[key] = " ".join(self.prefix + part for part in attributes[key].split())
             yield token
+
+
+_EMBEDDED = re.compile(r"data:image/(png|jpeg|gif|svg\+xml);base64,")
 
 
 def _clean(html: str, prefix: str) -> Markup:
@@ -338,7 +347,7 @@ def _clean(html: str, prefix: str) -> Markup:
     html = re.sub(r"<(style|script|title)\b.*?</\1\s*>", "", html, flags=re.DOTALL | re.IGNORECASE)
     cleaner = bleach.Cleaner(
         tags=_TAGS, attributes=_ATTRIBUTES, css_sanitizer=_STYLES, protocols=["http", "https", "mailto", "data"],
-        strip=True, filters=[type("Ids", (_Ids,), {"prefix": prefix})],
+        strip=True, filters=[partial(_Outputs, prefix=prefix)],
     )  # fmt: skip
     return Markup(cleaner.clean(html))
 
@@ -384,7 +393,7 @@ class _Page:
         return Markup("<section>{}</section>").format(Markup("\n").join(parts))
 
     def prose(self, text: str) -> Markup:
-        # HTML in Markdown is text here, so the only ids are the headings' own; what a link or image may point to is cleaned.
+        # HTML in Markdown is text here, so the only ids are the headings' own; links and images are cleaned.
         return _clean(str(self.markdown(text)), "")
 
     def output(self, output: Any) -> Markup:
@@ -474,7 +483,7 @@ def _resource(release: Release, path: Path) -> dict[str, Any]:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     csv = path.suffix == ".csv"
     about = {
-        "name": f"{release.name}-{path.suffix[1:]}".replace("_", "-"),
+        "name": f"{release.name}-{path.suffix[1:]}",
         "path": path.name,
         "title": release.title,
         "description": " ".join([release.footnote, *release.notes]),
@@ -482,9 +491,10 @@ def _resource(release: Release, path: Path) -> dict[str, Any]:
         "mediatype": "text/csv" if csv else "application/vnd.apache.parquet",
         "bytes": path.stat().st_size,
         "hash": f"sha256:{digest}",
-        "schema": {"fields": fields, "missingValues": [""], "primaryKey": list(release.dimensions)},
+        "schema": {"fields": fields, "missingValues": [""]}
+        | ({"primaryKey": list(release.dimensions)} if release.dimensions else {}),
     }
-    return about | ({"profile": "tabular-data-resource", "encoding": "utf-8"} if csv else {"profile": "data-resource"})
+    return about | {"profile": "tabular-data-resource"} | ({"encoding": "utf-8"} if csv else {})
 
 
 PACKAGES = ("altair", "great-tables", "nbclient", "papermill", "polars", "privacy-metrics", "vl-convert-python")
@@ -522,44 +532,28 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def write_run(final: Path, build: Callable[[Path], None]) -> Path:
-    """Lets ``build`` fill a new folder beside ``final`` and puts it in ``final``'s place when it has; gives ``final``.
+    """Lets ``build`` fill a new folder and puts it in the place of ``final`` in one step; gives ``final``.
 
-    When ``build`` raises, ``final`` is as it was and the new folder is gone. A failed notebook is kept in
-    ``final``'s neighbour ``.NAME.failed``, and the error says so.
+    When ``build`` raises, ``final`` is as it was and the new folder is gone (``folders.replace``); a failed notebook is
+    kept in ``.NAME.failed`` beside ``final``, and the error says so.
     """
     final = final.resolve()
-    final.parent.mkdir(parents=True, exist_ok=True)
-    old, failed = final.with_name(f".{final.name}.old"), final.with_name(f".{final.name}.failed")
-    # A crash between the two renames below leaves no ``final``, and the whole old run in ``.NAME.old``: it is put back
-    # here. A crash after them leaves the new run in place and the old one beside it: that one is stale.
-    if old.exists():
-        if final.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(final)
-    # Beside ``final``, so that a rename stays on one file system; mkdtemp's 0700 keeps a half-made run to ourselves.
-    new = Path(tempfile.mkdtemp(prefix=f".{final.name}.new-", dir=final.parent))
-    try:
-        build(new)
-        new.chmod(0o777 & ~_umask())
-        if final.exists():
-            final.rename(old)
+    failed = final.with_name(f".{final.name}.failed")
+
+    def keeping(new: Path) -> None:
         try:
-            new.rename(final)
-        except OSError:
-            if old.exists():
-                old.rename(final)
+            build(new)
+        except NotebookFailed as error:
+            if error.kept.is_relative_to(new.resolve()):
+                shutil.rmtree(failed, ignore_errors=True)
+                # A traceback may quote what stays inside: for the owner's eyes only.
+                failed.mkdir(mode=0o700)
+                error.kept = Path(shutil.move(error.kept, failed / error.kept.name))
             raise
-    except NotebookFailed as error:
-        if error.kept.is_relative_to(new):
-            shutil.rmtree(failed, ignore_errors=True)
-            # A traceback may quote what stays inside: for our eyes only.
-            failed.mkdir(mode=0o700)
-            error.kept = Path(shutil.move(error.kept, failed / error.kept.name))
-        raise
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        # A temporary folder is closed to others; a run's is as open as any folder that the user makes.
+        new.chmod(0o777 & ~_umask())
+
+    folders.replace(final, keeping)
     shutil.rmtree(failed, ignore_errors=True)
     return final
 

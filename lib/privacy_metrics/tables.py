@@ -13,7 +13,7 @@ from typing import Any
 import great_tables as gt
 import polars as pl
 
-from .charts import category, growth, label, period_title
+from .charts import category, growth, label, period_title, span_title
 from .disclosure import TOTAL, Release
 
 WITHHELD = "withheld"
@@ -31,7 +31,8 @@ def table(
     """A release as a table: margins last and bold, ``withheld`` where a value is, the policy below.
 
     At most ``rows`` categories are shown (all: None), the largest by ``measure`` first when ``ranked``; how many more
-    there are is said. With ``pivot`` that dimension's categories become columns of one ``measure``. Raises TypeError for anything but a Release.
+    there are is said. With ``pivot`` that dimension's categories become columns of one ``measure``. Raises TypeError
+    for anything but a Release.
     """
     if not isinstance(release, Release):
         raise TypeError(f"a table shows a Release, not a {type(release).__name__}: ask the workbook for a table")
@@ -55,7 +56,9 @@ def table(
         frame = frame.select(dimensions).with_columns(
             *(pl.Series(m, c, dtype=pl.Int64) for m, c in zip(measures, cells, strict=True))
         )
-        heads = {m: TOTAL if c == TOTAL else category(pivot, c) for m, c in zip(measures, columns, strict=True)}
+        heads: dict[str, Any] = {
+            m: TOTAL if c == TOTAL else category(pivot, c) for m, c in zip(measures, columns, strict=True)
+        }
     else:
         frame = frame.select(*dimensions, *measures)
         heads = {m: label(m) for m in measures}
@@ -75,9 +78,9 @@ def table(
     )
     bold = list(range(inner.height - more, shown.height))
     made = (
-        gt.GT(shown, id=f"table-{release.name}")
-        .tab_header(title=title or release.title, subtitle=period_title(release.period))
-        .cols_label(**{d: label(d) for d in dimensions}, **heads)
+        _Table(shown, id=f"table-{release.name}")
+        .tab_header(title=title or release.title, subtitle=span_title(_periods(release)))
+        .cols_label(heads | {d: label(d) for d in dimensions})
         .fmt_integer(columns=measures)
         .sub_missing(columns=measures, missing_text=WITHHELD)
         .cols_align("right", columns=measures)
@@ -92,11 +95,23 @@ def table(
     if bold:
         made = made.tab_style(gt.style.text(weight="bold"), gt.loc.body(rows=bold))
     return made.tab_options(
-        table_width="100%", table_font_names=["Arial", "Liberation Sans", "Helvetica", "sans-serif"], table_font_size="14px",
+        table_width="100%", table_font_names=["Arial", "Liberation Sans", "sans-serif"], table_font_size="14px",
         heading_align="left", heading_title_font_size="17px", heading_subtitle_font_size="12px",
         column_labels_font_weight="bold", source_notes_font_size="12px", data_row_padding="5px",
         table_border_top_style="hidden", table_border_bottom_color=_RULE,
     )  # fmt: skip
+
+
+def _periods(release: Release) -> list[str]:
+    if "period" not in release.dimensions:
+        return [release.period]
+    return [p for p in release.frame["period"].unique(maintain_order=True).to_list() if p != TOTAL]
+
+
+class _Table(gt.GT):
+    def __repr__(self) -> str:
+        # GT's own holds addresses in memory: a stored notebook would differ from run to run.
+        return f"<table: {self._heading.title}>"
 
 
 # ---- key figures ----------------------------------------------------------------------------------------------------
@@ -124,7 +139,7 @@ def figure(
     measure = measure or release.measures[0]
     if "period" not in release.dimensions:
         return Figure(name or label(measure), number(release.value(measure, **cell)), "", note)
-    periods = [p for p in release.frame["period"].unique(maintain_order=True).to_list() if p != TOTAL]
+    periods = _periods(release)
     now = release.value(measure, **cell, period=release.period)
     change = ""
     if len(periods) > 1:

@@ -1,0 +1,258 @@
+"""Charts: what they take, what they say, and what they never show."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+
+import altair as alt
+import polars as pl
+import pytest
+import vl_convert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privacy_metrics import charts
+from privacy_metrics.disclosure import TOTAL, Cells, Policy, Release, release, trend
+from privacy_metrics.params import Period
+
+EVIL = (
+    "<script>window.pwned = 1</script>",
+    '</script><img src=x onerror="window.pwned = 1">',
+    "**bold** [x](javascript:window.pwned=1) ![y](http://127.0.0.1:9/y.png)",
+)
+
+
+def made(name: str, dimensions: tuple[str, ...], counts: dict[tuple[str, ...], int], period: str = "2026Q3") -> Release:
+    """A release of made counts (two sessions a person) with all margins, under a threshold of 10."""
+    sums: dict[tuple[str, ...], int] = {}
+    for key, n in counts.items():
+        for kept in itertools.product((True, False), repeat=len(dimensions)):
+            cell = tuple(k if keep else TOTAL for k, keep in zip(key, kept, strict=True))
+            sums[cell] = sums.get(cell, 0) + n
+    rows = sorted(sums.items(), key=lambda item: [(k == TOTAL, k) for k in item[0]])
+    columns = {d: [key[i] for key, _ in rows] for i, d in enumerate(dimensions)}
+    frame = pl.DataFrame(columns | {"sessions": [2 * n for _, n in rows], "people": [n for _, n in rows]})
+    cells = Cells(name, f"Sessions by {' and '.join(dimensions)}", period, dimensions, ("sessions", "people"), frame)
+    return release([cells], Policy(10, "internal"))[name]
+
+
+def by_country(period: str = "2026Q3", factor: int = 1) -> Release:
+    counts = {"DE": 4000, "FI": 2500, "SE": 700, "XX": 60, "unknown": 40, "MT": 3, "AX": 12}
+    return made("countries", ("country",), {(c,): n * factor if n > 20 else n for c, n in counts.items()}, period)
+
+
+def by_week(period: str = "2026Q3", held: str = "") -> Release:
+    weeks = dict.fromkeys(day.strftime("%G-W%V") for day in Period.parse(period).days)
+    return made("weeks", ("week",), {(w,): 5 if w == held else 300 + n for n, w in enumerate(weeks)}, period)
+
+
+def clock() -> Release:
+    counts = {(d, f"{h:02}"): (h - 4) * 9 for d in ("Mon", "Tue", "Sat") for h in range(5, 20)}
+    return made("clock", ("weekday", "hour"), counts)
+
+
+def outcomes() -> Release:
+    counts = {(r, o): n for r in ("access", "erasure") for o, n in (("granted", 60), ("refused", 15), ("open", 20))}
+    return made("outcomes", ("right", "outcome"), counts)
+
+
+def still_open() -> Release:
+    frame = pl.DataFrame({"day": [str(d) for d in range(41)], "people": [max(0, 400 - 13 * d) for d in range(41)]})
+    cells = Cells("open", "Requests still open", "2026Q3", ("day",), ("people",), frame)
+    return release([cells], Policy(10, "internal"))["open"]
+
+
+def trends() -> Release:
+    return trend([by_country("2026Q1"), by_country("2026Q2", 2), by_country("2026Q3", 3)])
+
+
+EVERY: dict[str, Callable[[], alt.Chart | alt.LayerChart]] = {
+    "bars": lambda: charts.bars(by_country()),
+    "bars of a trend": lambda: charts.bars(trends(), "people"),
+    "lines": lambda: charts.lines(trend([by_week("2026Q2"), by_week()]), "week"),
+    "lines by colour": lambda: charts.lines(trends(), "period", color="country"),
+    "change": lambda: charts.change(trends()),
+    "heatmap": lambda: charts.heatmap(clock()),
+    "tiles": lambda: charts.tiles(by_country()),
+    "stacked": lambda: charts.stacked(outcomes()),
+    "survival": lambda: charts.survival(still_open(), 30),
+    "control": lambda: charts.control(trend([by_week("2026Q2"), by_week()]), "week"),
+}
+
+
+@pytest.fixture(params=EVERY)
+def chart(request: pytest.FixtureRequest) -> Callable[[], alt.Chart | alt.LayerChart]:
+    return EVERY[request.param]
+
+
+def rows_of(made_chart: alt.LayerChart | alt.Chart) -> list[dict]:
+    """All inline values of a chart, layer by layer."""
+    spec = made_chart.to_dict()
+    return [row for part in spec.get("layer", [spec]) for row in part["data"]["values"]]
+
+
+def subtitle(made_chart: alt.LayerChart | alt.Chart) -> str:
+    return " ".join(made_chart.to_dict()["title"]["subtitle"])
+
+
+@pytest.mark.parametrize("thing", [by_country().frame, {"DE": 1}, None, "table"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        charts.bars, charts.change, charts.heatmap, charts.tiles, charts.stacked, lambda r: charts.lines(r, "week"),
+        lambda r: charts.survival(r, 30), lambda r: charts.control(r, "week"),
+    ],
+)  # fmt: skip
+def test_only_a_release_is_drawn(draw: Callable, thing: object) -> None:
+    with pytest.raises(TypeError, match="a chart draws a Release, not a"):
+        draw(thing)
+
+
+def test_a_chart_is_the_same_bytes_each_time(chart: Callable) -> None:
+    charts.enable()
+    first, second = (json.dumps(chart()._repr_mimebundle_()) for _ in range(2))
+    assert first == second
+
+
+def test_a_chart_says_its_finding_its_period_its_policy_and_its_figures(chart: Callable) -> None:
+    spec = chart().to_dict()
+    assert spec["title"]["text"][0]
+    assert "2026" in subtitle(chart())
+    assert "at least 10 people" in subtitle(chart())
+    assert "withheld" in subtitle(chart())
+    assert any(ch.isdigit() for ch in spec["description"].split("Main figures: ")[1])
+
+
+def test_a_chart_loads_nothing_and_uses_fonts_of_the_system(chart: Callable) -> None:
+    spec = chart().to_dict()
+    text = json.dumps({k: v for k, v in spec.items() if k != "$schema"})
+    assert "http" not in text
+    assert '"url"' not in text
+    assert "Arial" in spec["config"]["font"]
+
+
+def test_the_title_may_be_given() -> None:
+    assert charts.bars(by_country(), title="Ours").to_dict()["title"]["text"] == ["Ours"]
+
+
+def test_bars_rank_and_say_the_rest() -> None:
+    shown = charts.bars(by_country(), top=2)
+    assert [row["category"] for row in rows_of(shown)[:2]] == ["Germany", "Finland"]
+    assert rows_of(shown)[0]["value"] == 8000
+    assert "smaller ones not shown together" in subtitle(shown)
+    assert "2 categories withheld" in subtitle(shown)
+    assert "together" not in subtitle(charts.bars(by_country(), "people", top=2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(st.text(min_size=1, max_size=12).filter(lambda t: t != TOTAL), st.integers(0, 200), max_size=12))
+def test_no_withheld_category_is_among_the_bars(counts: dict[str, int]) -> None:
+    table = made("t", ("browser",), {(k,): n for k, n in counts.items()} or {("x",): 0})
+    shown = {row["category"]: row["value"] for row in rows_of(charts.bars(table, top=99))}
+    published = {b: v for b, v in table.cells.select("browser", "sessions").iter_rows() if v}
+    assert shown == published
+
+
+def test_a_line_has_a_gap_where_a_value_is_withheld_and_says_so() -> None:
+    table = by_week(held="2026-W30")
+    line = charts.lines(table, "week")
+    held = {w for w, h in table.cells.select("week", "withheld").iter_rows() if h}
+    gaps = {row["x"] for row in line.to_dict()["layer"][0]["data"]["values"] if row["value"] is None}
+    assert "2026-07-20" in gaps
+    assert f"{len(held)} values withheld (a gap)" in subtitle(line)
+    assert {row["state"] for row in rows_of(line) if row["x"] in gaps} == {"withheld"}
+
+
+def test_a_week_of_two_periods_is_added_up_and_part_weeks_at_the_edges_are_left_out() -> None:
+    both = trend([by_week("2026Q2"), by_week("2026Q3")])
+    values = {row["x"]: row["value"] for row in rows_of(charts.lines(both, "week"))}
+    q2, q3 = by_week("2026Q2"), by_week("2026Q3")
+    assert values["2026-06-29"] == q2.value("sessions", week="2026-W27") + q3.value("sessions", week="2026-W27")
+    # 1 April 2026 and 30 September 2026 are Wednesdays.
+    assert min(values) == "2026-04-06"
+    assert max(values) == "2026-09-21"
+    assert "2 part weeks at the edges not shown" in subtitle(charts.lines(both, "week"))
+
+
+def test_people_of_two_periods_are_not_added_up() -> None:
+    both = trend([by_week("2026Q2"), by_week("2026Q3")])
+    values = {row["x"]: row for row in charts.lines(both, "week", "people").to_dict()["layer"][0]["data"]["values"]}
+    assert values["2026-06-29"]["value"] is None
+    assert "not added up" in values["2026-06-29"]["state"]
+
+
+def test_a_step_that_nobody_is_counted_in_is_zero() -> None:
+    line = charts.lines(made("m", ("month",), {("2026-07",): 50, ("2026-09",): 70}), "month")
+    assert [row["value"] for row in line.to_dict()["layer"][0]["data"]["values"]] == [100, 0, 140]
+
+
+def test_change_compares_the_last_two_periods() -> None:
+    row = rows_of(charts.change(trends()))[0]
+    assert (row["category"], row["before"], row["now"], row["change"]) == ("Germany", 16000, 24000, "+50 %")
+
+
+def test_change_needs_two_periods() -> None:
+    with pytest.raises(ValueError, match="needs two periods"):
+        charts.change(by_country())
+
+
+def test_a_heat_map_shows_empty_cells_as_zero_and_withheld_ones_without_a_value() -> None:
+    table = clock()
+    rows = charts.heatmap(table).to_dict()["layer"]
+    values = {(r["y"], r["x"]): r["value"] for r in rows[0]["data"]["values"]}
+    held = {(r["y"], r["x"]) for r in rows[1]["data"]["values"]}
+    assert values["Wed", "00"] == 0
+    assert held == {(d, h) for d, h, w in table.cells.select("weekday", "hour", "withheld").iter_rows() if w}
+    assert len(values) + len(held) == 7 * 24
+    assert not held & set(values)
+    assert all("value" not in r and r["state"] == "withheld" for r in rows[1]["data"]["values"])
+
+
+def test_the_tile_map_keeps_every_country_and_names_what_has_no_tile() -> None:
+    drawn = charts.tiles(by_country())
+    base = drawn.to_dict()["layer"][0]["data"]["values"]
+    on_grid = {code for code, row in charts.countries().items() if row["column"]}
+    assert {row["code"] for row in base} == on_grid
+    assert "unknown 80" in subtitle(drawn)
+    assert next(row for row in base if row["code"] == "MT")["state"] == "withheld"
+
+
+def test_no_two_countries_share_a_tile_and_all_of_europe_has_one() -> None:
+    placed = [(r["column"], r["row"]) for r in charts.countries().values() if r["column"]]
+    assert len(placed) == len(set(placed))
+    europe = (
+        "AD AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC MD ME MK MT NL "
+        "NO PL PT RO RS RU SE SI SK SM TR UA VA XK"
+    )
+    assert all(charts.countries()[code]["column"] for code in europe.split())
+
+
+def test_survival_says_the_share_within_the_limit() -> None:
+    assert charts.survival(still_open(), 30).to_dict()["title"]["text"][0].startswith("98 % of 400 were closed within 30")
+
+
+def test_an_unknown_measure_or_dimension_is_named() -> None:
+    with pytest.raises(ValueError, match="no measure clicks; it has sessions, people"):
+        charts.bars(by_country(), "clicks")
+    with pytest.raises(ValueError, match="no dimension shoe_size"):
+        charts.bars(by_country(), dimension="shoe_size")
+    with pytest.raises(ValueError, match="needs two"):
+        charts.heatmap(by_country())
+
+
+def test_hostile_categories_are_plain_text_in_the_picture() -> None:
+    picture = vl_convert.vegalite_to_svg(
+        charts.bars(made("b", ("browser",), {(e,): 50 for e in EVIL} | {("Firefox",): 90})).to_dict()
+    )
+    assert "<script" not in picture
+    assert "<img" not in picture
+    assert "&lt;script" in picture
+
+
+def test_a_notebook_output_carries_specification_picture_and_text() -> None:
+    charts.enable()
+    bundle = charts.bars(by_country())._repr_mimebundle_()
+    assert set(bundle) == {charts.MIME, "image/svg+xml", "text/plain"}
+    assert bundle["text/plain"].startswith("<chart: Bar chart. Germany leads")
