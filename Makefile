@@ -8,9 +8,6 @@ WORKERS ?= 2
 .DELETE_ON_ERROR:
 
 test: .venv/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright lib/privacy_metrics/params.py lib/privacy_metrics/sources.py
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests
 
 .venv/installed: requirements.lock pyproject.toml

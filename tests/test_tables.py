@@ -68,7 +68,9 @@ def test_a_hostile_category_is_text_in_a_table(evil: str) -> None:
     assert "<img" not in html
     assert "<a " not in html
     assert "<strong" not in html
-    pivoted = tables.table(made("b", ("os", "browser"), {("x", evil): 50, ("y", "b"): 90}), pivot="browser").as_raw_html()
+    pivoted = tables.table(
+        made("b", ("os", "browser"), {("x", evil): 50, ("y", "b"): 90}), pivot="browser"
+    ).as_raw_html()
     assert "<script" not in pivoted
     assert "<img" not in pivoted
 
@@ -92,7 +94,9 @@ def test_key_figures_are_text_too() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet=st.sampled_from("*_[]()!<>#`~|\\&;:/.-+=\"' \nab1@{}"), min_size=1, max_size=25))
 def test_a_value_in_prose_is_only_ever_text(value: str) -> None:
-    html = str(mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(tables.say("x {v} y", v=value).text))
+    html = str(
+        mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(tables.say("x {v} y", v=value).text)
+    )
     assert set(re.findall(r"</?([a-z]+)", html)) == {"p"}
 
 

@@ -263,10 +263,10 @@ def change(
     Raises ValueError when the release holds fewer than two periods.
     """
     measure, dimension = _measure(release, measure), _dimension(release, dimension)
-    rows = _rows(release, "period", dimension, current=False)
-    periods = _periods(release, rows)
-    if "period" not in release.dimensions or len(periods) < 2:
+    periods = _periods(release, release.frame)
+    if len(periods) < 2:
         raise ValueError(f"release {release.name}: a change needs two periods; make it with disclosure.trend")
+    rows = _rows(release, "period", dimension, current=False)
     before, now = periods[-2:]
     table = {(p, d): v for p, d, v in rows.select("period", dimension, measure).iter_rows()}
     names = sorted({d for p, d in table if p in (before, now)})

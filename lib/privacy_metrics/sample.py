@@ -7,12 +7,13 @@ a person. The same seed and sizes give the same bytes.
 from __future__ import annotations
 
 import gzip
-import io
 import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -62,27 +63,44 @@ _SITE = {  # area: share of first pages, paths, next areas with weights; -- ends
     "home": (34, ["/"], "products 30 pricing 24 docs 14 blog 8 signup 6 search 4 -- 34"),
     "products": (
         10,
-        [f"/products/{p}" for p in "servers object-storage databases load-balancer networking backups".split()],
+        [
+            f"/products/{p}"
+            for p in ["servers", "object-storage", "databases", "load-balancer", "networking", "backups"]
+        ],
         "pricing 30 products 28 docs 16 signup 8 search 3 -- 34",
     ),
     "kubernetes": (0, ["/products/managed-kubernetes"], "pricing 30 docs 24 signup 12 products 12 -- 30"),
     "pricing": (12, ["/pricing", "/pricing/calculator"], "signup 16 products 22 docs 9 home 5 -- 46"),
     "docs": (
         24,
-        [f"/docs/{p}" for p in "quickstart api/servers api/storage cli terraform networking faq backups".split()],
+        [
+            f"/docs/{p}"
+            for p in ["quickstart", "api/servers", "api/storage", "cli", "terraform", "networking", "faq", "backups"]
+        ],
         "docs 52 search 8 products 5 pricing 4 -- 34",
     ),
-    "blog": (11, [f"/blog/{p}" for p in "nvme-benchmarks new-region cost-tips gdpr-checklist".split()], "blog 18 home 10 docs 8 -- 62"),
+    "blog": (
+        11,
+        [f"/blog/{p}" for p in ["nvme-benchmarks", "new-region", "cost-tips", "gdpr-checklist"]],
+        "blog 18 home 10 docs 8 -- 62",
+    ),
     "signup": (2, ["/signup"], "docs 30 home 12 -- 58"),
     "search": (
         1,
-        [f"/search?q={q}" for q in "object+storage managed+database snapshot+backup load+balancer api+token".split()],
+        [
+            f"/search?q={q}"
+            for q in ["object+storage", "managed+database", "snapshot+backup", "load+balancer", "api+token"]
+        ],
         "docs 50 products 26 search 12 -- 16",
     ),
     "about": (6, ["/about", "/careers", "/legal/privacy"], "home 26 blog 10 -- 64"),
 }
 _PANEL = {
-    "servers": (60, ["/panel/servers", "/panel/servers/new", "/panel/servers/graphs"], "servers 46 storage 12 networking 9 billing 6 -- 24"),
+    "servers": (
+        60,
+        ["/panel/servers", "/panel/servers/new", "/panel/servers/graphs"],
+        "servers 46 storage 12 networking 9 billing 6 -- 24",
+    ),
     "storage": (10, ["/panel/storage", "/panel/storage/object"], "storage 30 servers 26 databases 8 -- 28"),
     "databases": (9, ["/panel/databases"], "databases 30 servers 18 networking 8 -- 34"),
     "kubernetes": (0, ["/panel/kubernetes", "/panel/kubernetes/nodes"], "kubernetes 44 servers 14 networking 8 -- 28"),
@@ -118,7 +136,9 @@ _ODD = [  # lines that look broken and are not
     rb'240.3.4.1 - - [%s] "GET /docs/faq HTTP/1.1" 200 512 "-" "Mozilla/5.0 (an \"odd\" agent) Firefox/128.0" "en"',
     rb'240.3.4.2 - - [%s] "GET /blog/' + b"\xe4\xf6\xfc" + rb' HTTP/1.1" 200 512 "-" "Mozilla/5.0 Firefox/128.0" "de"',
     rb'3fff:3::9 - - [%s] "GET /pricing HTTP/2.0" 200 512 "-" "Mozilla/5.0 Firefox/128.0" "sv"' + b"\r",
-    rb'240.3.4.4 - - [%s] "GET /docs/cli?x=' + b"x" * 6000 + rb' HTTP/1.1" 200 512 "-" "Mozilla/5.0 Firefox/128.0" "en"',
+    rb'240.3.4.4 - - [%s] "GET /docs/cli?x='
+    + b"x" * 6000
+    + rb' HTTP/1.1" 200 512 "-" "Mozilla/5.0 Firefox/128.0" "en"',
 ]
 LAUNCH = date(2026, 8, 18)
 OUTAGE = (datetime(2026, 7, 22, 13, 5, tzinfo=ZONE).timestamp(), datetime(2026, 7, 22, 15, 40, tzinfo=ZONE).timestamp())
@@ -175,6 +195,7 @@ class _Network:
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+@cache
 def _networks(seed: int) -> list[_Network]:
     """Who has which network: about one /16 (or IPv6 /32) for each share, small countries in slices of a shared one."""
     rng = np.random.default_rng([seed, 1])
@@ -201,8 +222,15 @@ def _networks(seed: int) -> list[_Network]:
     return found
 
 
+class _Database(MMDBWriter):
+    """Without the time of writing: the same networks give the same bytes."""
+
+    def _build_meta(self) -> dict[str, Any]:
+        return super()._build_meta() | {"build_epoch": 1_782_864_000}
+
+
 def _write_countries(path: Path, networks: Sequence[_Network]) -> None:
-    writer = MMDBWriter(
+    writer = _Database(
         ip_version=6, ipv4_compatible=True, database_type="Sample-Country", languages=["en"],
         description="Countries of addresses that belong to nobody",
     )  # fmt: skip
@@ -212,10 +240,7 @@ def _write_countries(path: Path, networks: Sequence[_Network]) -> None:
     for country, members in sorted(by_country.items()):
         if country:
             writer.insert_network(IPSet(members), {"country": {"iso_code": country}})
-    content = io.BytesIO()
-    writer._build_epoch = 0  # type: ignore[attr-defined]
     writer.to_db_file(str(path))
-    del content
 
 
 # ---- people, visits and lines ---------------------------------------------------------------------------------------
@@ -309,7 +334,9 @@ class _World:
             if not visit.size:
                 break
             pick = rng.random(visit.size)
-            path = np.array([chain.pages[a][int(p * len(chain.pages[a]))] for a, p in zip(area, pick, strict=True)], object)
+            path = np.array(
+                [chain.pages[a][int(p * len(chain.pages[a]))] for a, p in zip(area, pick, strict=True)], object
+            )
             news = before == "newsletter"
             path = np.where(news, path + "?utm_source=newsletter&utm_medium=email", path)
             before = np.where(news, "-", before)
@@ -327,7 +354,14 @@ class _World:
             time = (time + np.clip(rng.exponential(70, visit.size), 2, 1500).astype(np.int64))[stay]
             before = np.array([f"https://{host}{p.partition('?')[0]}" for p in path[stay]], object)
             visit, area = visit[stay], area[stay]
-        schema = {"who": pl.Int64, "time": pl.Int64, "path": pl.String, "before": pl.String, "panel": pl.Boolean, "first": pl.Boolean}
+        schema = {
+            "who": pl.Int64,
+            "time": pl.Int64,
+            "path": pl.String,
+            "before": pl.String,
+            "panel": pl.Boolean,
+            "first": pl.Boolean,
+        }
         return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
 
     def _lines(self, rng: np.random.Generator, pages: pl.DataFrame) -> pl.DataFrame:
@@ -346,7 +380,11 @@ class _World:
         )  # fmt: skip
         entry = lines.filter(pl.col("panel") & pl.col("first"))
         signin = entry.with_columns(
-            pl.col("time") - 3, path=pl.lit("/signin"), method=pl.lit("POST"), status=pl.lit(302, pl.Int64), panel=pl.lit(False)
+            pl.col("time") - 3,
+            path=pl.lit("/signin"),
+            method=pl.lit("POST"),
+            status=pl.lit(302, pl.Int64),
+            panel=pl.lit(False),
         )
         bots = lines.filter(~pl.col("panel") & pl.lit(pl.Series(rng.random(n) < 0.1)))
         everyone = pl.concat([lines, static.select(lines.columns), signin.select(lines.columns)])
@@ -374,13 +412,19 @@ def _addresses(rng: np.random.Generator, networks: Sequence[_Network], countries
     for item in networks:
         kind = v4 if item.network.version == 4 else v6
         kind.setdefault(item.country, []).append((int(item.network.network_address), item.network.num_addresses))
-    six, pick, host = rng.random(len(countries)) < 0.3, rng.random(len(countries)), rng.integers(1, 2**62, len(countries))
+    six, pick, host = (
+        rng.random(len(countries)) < 0.3,
+        rng.random(len(countries)),
+        rng.integers(1, 2**62, len(countries)),
+    )
     found = []
     for country, is6, p, h in zip(countries, six, pick, host.tolist(), strict=True):
         own = (v6 if is6 else v4)[country]
         low, size = own[int(p * len(own))]
         if is6:
-            found.append(str(ipaddress.IPv6Address(low + ((h << 20) % (size >> 64) << 64 if size >> 64 > 1 else 0) + h % 2**16)))
+            found.append(
+                str(ipaddress.IPv6Address(low + ((h << 20) % (size >> 64) << 64 if size >> 64 > 1 else 0) + h % 2**16))
+            )
         else:
             found.append(str(ipaddress.IPv4Address(low + h % size)))
     return found
@@ -424,7 +468,13 @@ def _agents(count: int) -> tuple[list[str], np.ndarray]:
 
 
 def _by_file(
-    world: _World, days: Sequence[date], first: date, lines_a_day: float, *, language: bool = True, oddities: bool = False
+    world: _World,
+    days: Sequence[date],
+    first: date,
+    lines_a_day: float,
+    *,
+    language: bool = True,
+    oddities: bool = False,
 ) -> Iterator[tuple[date, bytes]]:
     """The content of each day's file. A log is rotated some seconds after midnight, so a day begins in the file before."""
     late: pl.DataFrame | None = None
@@ -441,9 +491,25 @@ def _by_file(
 
 
 def _content(rows: pl.DataFrame, seed: int, day: date, *, language: bool, oddities: bool) -> bytes:
-    stamp = pl.from_epoch("time").dt.replace_time_zone("UTC").dt.convert_time_zone(str(ZONE)).dt.strftime("%d/%b/%Y:%H:%M:%S %z")
+    stamp = (
+        pl.from_epoch("time")
+        .dt.replace_time_zone("UTC")
+        .dt.convert_time_zone(str(ZONE))
+        .dt.strftime("%d/%b/%Y:%H:%M:%S %z")
+    )
     form = '{} - {} [{}] "{} {} HTTP/2.0" {} {} "{}" "{}"' + (' "{}"' if language else "")
-    fields = ["address", "user", stamp, "method", "path", "status", "size", "before", "agent", *(["language"] if language else [])]
+    fields = [
+        "address",
+        "user",
+        stamp,
+        "method",
+        "path",
+        "status",
+        "size",
+        "before",
+        "agent",
+        *(["language"] if language else []),
+    ]
     lines = rows.select(pl.format(form, *fields)).to_series()
     if not oddities:
         return "\n".join(lines.to_list()).encode() + b"\n"
@@ -476,7 +542,15 @@ def _special(seed: int, day: date, columns: Sequence[str]) -> pl.DataFrame:
         mail = f"/newsletter?email={CANARIES['email']}"
         rows += [
             (noon, mail, CANARIES["url"], CANARIES["ipv4"], "-", CANARIES["agent"], "fi"),
-            (noon + 9, "/reset?token=" + CANARIES["url"].partition("=")[2], "-", CANARIES["ipv6"], "-", CANARIES["agent"], "fi"),
+            (
+                noon + 9,
+                "/reset?token=" + CANARIES["url"].partition("=")[2],
+                "-",
+                CANARIES["ipv6"],
+                "-",
+                CANARIES["agent"],
+                "fi",
+            ),
             (noon + 30, "/panel/servers", "-", CANARIES["ipv4"], CANARIES["account"], CANARIES["agent"], "fi"),
         ]
     names = ["time", "path", "before", "address", "user", "agent", "language"]
@@ -491,3 +565,159 @@ def _special(seed: int, day: date, columns: Sequence[str]) -> pl.DataFrame:
 def _rare_address(seed: int, country: str) -> str:
     network = next(n.network for n in _networks(seed) if n.country == country)
     return str(network.network_address + 4242)
+
+
+# ---- the register of data-subject requests --------------------------------------------------------------------------
+
+_RIGHTS = {  # right: share, days to answer (median)
+    "access": (34, 13), "erasure": (24, 16), "marketing_objection": (12, 2), "rectification": (8, 7),
+    "objection": (6, 12), "portability": (6, 14), "consent_withdrawal": (6, 1), "restriction": (4, 9),
+}  # fmt: skip
+_GROUPS = {"customer": 44, "user": 30, "prospect": 12, "visitor": 8, "partner": 4, "unknown": 2}
+_CHANNELS = {"email": 46, "web_form": 38, "support": 12, "letter": 3, "phone": 1}
+_REFUSALS = {
+    "access": ("others_rights", "manifestly_unfounded", "excessive"), "portability": ("art20_conditions",),
+    "erasure": ("legal_duty", "legal_claims", "reporting_reconciliation"), "objection": ("compelling_grounds",),
+}  # fmt: skip
+AS_OF = date(2026, 10, 1)
+"""The day on which the sample's register was exported."""
+
+
+def _requests(seed: int, periods: Sequence[Period]) -> pl.DataFrame:
+    """About 150 requests a quarter, as a tracker would export them on AS_OF."""
+    rng = np.random.default_rng([seed, 5])
+    rows: list[dict[str, str]] = []
+    for period in periods:
+        for day in period.days:
+            busy = 1.9 if (day.year, day.month) == (2026, 9) else 1.0  # a price letter in September
+            mean = (1.5 + 0.0015 * (day - periods[0].first).days) * busy * (0.35 if day.weekday() > 4 else 1.25)
+            for _ in range(rng.poisson(mean)):
+                rows += _case(rng, day, len(rows) + 1)
+    rows += _edges(rng, len(rows) + 1, {day for period in periods for day in period.days})
+    return pl.DataFrame(rows).sort("received_at", "request_id")
+
+
+def _choose(rng: np.random.Generator, weights: dict[str, int]) -> str:
+    share = np.array(list(weights.values()), float)
+    return str(rng.choice(list(weights), p=share / share.sum()))
+
+
+def _case(rng: np.random.Generator, day: date, number: int) -> list[dict[str, str]]:
+    """One person's message: usually one request, now and then two rights at once."""
+    at = datetime(day.year, day.month, day.day, tzinfo=ZONE) + timedelta(minutes=int(rng.integers(420, 1439)))
+    right = _choose(rng, {r: share for r, (share, _) in _RIGHTS.items()})
+    rights = [right, "erasure"] if right == "access" and rng.random() < 0.12 else [right]
+    shared = {
+        "case_id": f"C{number:05}", "received_at": at.isoformat(), "channel": _choose(rng, _CHANNELS),
+        "subject_group": _choose(rng, _GROUPS), "role": "processor" if rng.random() < 0.05 else "controller",
+        "country": str(rng.choice([c for c, *_ in _COUNTRIES[:25]])),
+    }  # fmt: skip
+    return [_request(rng, day, f"R{number + k:05}", name, shared) for k, name in enumerate(rights)]
+
+
+def _request(rng: np.random.Generator, received: date, key: str, right: str, shared: dict[str, str]) -> dict[str, str]:
+    row = dict.fromkeys(_COLUMNS, "") | shared | {"request_id": key, "right": right, "escalated": "false"}
+    took = max(0, round(float(rng.lognormal(np.log(_RIGHTS[right][1]), 0.55))))
+    if rng.random() < 0.03:
+        took += 25  # one that was left lying
+    asked = None
+    if right in ("access", "erasure", "portability") and rng.random() < 0.22:
+        asked = received + timedelta(days=int(rng.integers(0, 6)))
+        waited = int(rng.integers(1, 12))
+        row["identity_requested_on"] = asked.isoformat()
+        took += (asked - received).days + waited
+        if rng.random() < 0.1 or asked + timedelta(days=waited) > AS_OF:
+            if rng.random() < 0.5 or asked > AS_OF - timedelta(days=40):
+                return row | {"state": "awaiting_identity"}
+            return _closed(rng, row, received + timedelta(days=28), "not_identified", "identity_not_shown")
+        row["identity_received_on"] = (asked + timedelta(days=waited)).isoformat()
+    if right == "access" and rng.random() < 0.05:
+        first = received + timedelta(days=int(rng.integers(1, 4)))
+        second = first + timedelta(days=int(rng.integers(2, 9)))
+        row["clarification_requested_on"], row["clarification_received_on"] = first.isoformat(), second.isoformat()
+        took = max(took, (second - received).days + 3)
+    if right in ("access", "portability") and rng.random() < 0.07:
+        told = received + timedelta(days=int(rng.integers(12, 27)) if rng.random() < 0.8 else 36)
+        took = max(took, (told - received).days + int(rng.integers(5, 45)))
+        row["extension_notified_on"], row["extension_reasons_given"] = told.isoformat(), "true"
+    end = received + timedelta(days=took)
+    if row["extension_notified_on"] and row["extension_notified_on"] > AS_OF.isoformat():
+        row["extension_notified_on"], row["extension_reasons_given"] = "", ""
+    for column in ("clarification_received_on", "clarification_requested_on"):
+        if row[column] > AS_OF.isoformat():
+            row[column] = ""
+    if end >= AS_OF or (rng.random() < 0.012 and received > AS_OF - timedelta(days=120)):
+        waiting = row["clarification_requested_on"] and not row["clarification_received_on"]
+        state = "awaiting_clarification" if waiting else "extended" if row["extension_notified_on"] else "in_progress"
+        return row | {"state": "received" if (AS_OF - received).days < 2 and state == "in_progress" else state}
+    if shared["role"] == "processor":
+        return _closed(rng, row, end, "misdirected", "")
+    draw = rng.random()
+    reasons = _REFUSALS.get(right)
+    if reasons and draw < 0.08:
+        return _closed(rng, row, end, "refused", str(rng.choice(reasons)))
+    if reasons and right != "portability" and draw < 0.16:
+        return _closed(rng, row, end, "partial", reasons[0])
+    if draw > 0.985:
+        return _closed(rng, row, end, "withdrawn", "")
+    if draw > 0.97:
+        return _closed(rng, row, end, "duplicate", "")
+    if right in ("access", "erasure") and draw > 0.9:
+        return _closed(rng, row, end, "no_data", "")
+    return _closed(rng, row, end, "fulfilled", "")
+
+
+def _closed(rng: np.random.Generator, row: dict[str, str], end: date, outcome: str, reason: str) -> dict[str, str]:
+    told = outcome in ("refused", "partial", "not_identified")
+    done = outcome in ("fulfilled", "partial") and row["right"] != "access"
+    executed = min(end + timedelta(days=int(rng.integers(0, 3))), AS_OF) if done else None
+    form = "electronic" if row["right"] in ("access", "portability") and outcome in ("fulfilled", "partial") else ""
+    return row | {
+        "state": "closed", "outcome": outcome, "reason_code": reason,
+        "decided_on": end.isoformat(), "response_sent_on": "" if outcome in ("withdrawn", "duplicate") else end.isoformat(),
+        "executed_on": executed.isoformat() if executed else "",
+        "response_format": ("paper" if rng.random() < 0.03 else form) if form else "",
+        "reasons_given": "true" if told else "", "complaint_right_given": "true" if told else "",
+        "remedy_given": "true" if told else "", "escalated": "true" if rng.random() < 0.02 else "false",
+    }  # fmt: skip
+
+
+def _edges(rng: np.random.Generator, number: int, days: set[date]) -> list[dict[str, str]]:
+    """Requests on the days that calendars get wrong, one overdue and open, one refused with no reason told."""
+    shared = {"channel": "email", "subject_group": "customer", "role": "controller", "country": "FI"}
+    rows = []
+    for day, hour, minute, took, outcome in (
+        (date(2026, 1, 31), 12, 0, 30, "fulfilled"),  # due on Mon 2 March
+        (date(2026, 3, 5), 12, 0, 33, "fulfilled"),  # due on Tue 7 April: Easter
+        (date(2026, 5, 19), 12, 0, 31, "fulfilled"),  # due on Fri 19 June: Midsummer Eve is no holiday
+        (date(2026, 6, 30), 23, 50, 12, "fulfilled"),  # the quarter's last minutes
+        (date(2026, 8, 31), 9, 0, 30, "fulfilled"),  # due on 30 September
+        (date(2026, 7, 6), 10, 0, 20, "refused"),
+        (date(2026, 7, 20), 10, 0, 400, ""),
+    ):
+        if day not in days:
+            continue
+        at = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZONE)
+        base = dict.fromkeys(_COLUMNS, "") | shared
+        base |= {
+            "request_id": f"R{number:05}",
+            "case_id": f"C{number:05}",
+            "received_at": at.isoformat(),
+            "right": "access",
+        }
+        base |= {"escalated": "false", "state": "in_progress"}
+        if outcome:
+            base = _closed(rng, base, day + timedelta(days=took), outcome, "excessive" if outcome == "refused" else "")
+        if outcome == "refused":
+            base |= {"reasons_given": "false", "complaint_right_given": "false", "reason_code": ""}
+        rows.append(base)
+        number += 1
+    return rows
+
+
+_COLUMNS = (
+    "request_id", "case_id", "received_at", "channel", "subject_group", "right", "role", "country", "state", "outcome",
+    "reason_code", "identity_requested_on", "identity_received_on", "clarification_requested_on",
+    "clarification_received_on", "extension_notified_on", "extension_reasons_given", "decided_on", "response_sent_on",
+    "executed_on", "response_format", "reasons_given", "complaint_right_given", "remedy_given", "escalated",
+)  # fmt: skip

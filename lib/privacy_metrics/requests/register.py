@@ -1,0 +1,535 @@
+"""The register of requests: its schema, declared once, and reading it from CSV, Parquet, XLSX and SQL.
+
+A register holds one row per *request line*: a message that asks for access and erasure is one case and two lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from ..params import WorkbookError
+
+MOST = 20
+"""How many problems of a register one error lists."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the schema; ``required`` says that every row must have a value."""
+
+    name: str
+    kind: Literal["text", "enum", "country", "boolean", "date", "moment"]
+    doc: str
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def dtype(self) -> pl.DataType | type[pl.DataType]:
+        """The type in the frame that the readers give."""
+        if self.kind == "enum":
+            return pl.Enum(self.allowed)
+        return {"boolean": pl.Boolean, "date": pl.Date, "moment": pl.Date}.get(self.kind, pl.String)
+
+    @property
+    def output(self) -> str:
+        """The name in that frame: ``received_at`` becomes ``received_on``, the local date; its time is not kept."""
+        return "received_on" if self.name == "received_at" else self.name
+
+    @property
+    def form(self) -> str:
+        """What a value may look like, as an error says it."""
+        return {
+            "text": "some text",
+            "enum": "one of " + ", ".join(self.allowed),
+            "country": "an ISO 3166-1 alpha-2 code such as FI",
+            "boolean": "true or false",
+            "date": f"a date as 2026-07-01, or a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
+            "moment": f"a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
+        }[self.kind]
+
+
+_FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
+_YEARS = "from 2000 to 2100"
+
+SUBJECT_GROUPS = ("customer", "user", "prospect", "partner", "visitor", "unknown")
+RIGHTS = (
+    "access", "portability", "rectification", "restriction", "erasure", "consent_withdrawal", "objection",
+    "marketing_objection", "automated_decision", "complaint", "other",
+)  # fmt: skip
+OUTCOMES = ("fulfilled", "partial", "refused", "no_data", "withdrawn", "duplicate", "misdirected", "not_identified")
+REASON_CODES = (
+    "manifestly_unfounded", "excessive", "repetitive", "identity_not_shown", "others_rights", "legal_duty",
+    "legal_claims", "expression", "public_interest", "art20_conditions", "compelling_grounds", "investigation",
+    "reporting_reconciliation", "missing_form_field", "other",
+)  # fmt: skip
+
+SCHEMA: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column("request_id", "text", "identifies the request line; stands once", True),
+        Column("case_id", "text", "the message or person's case that the line is part of", True),
+        Column("received_at", "moment", "when it reached the controller through any official channel", True),
+        Column("channel", "enum", "how it came", True, ("email", "web_form", "support", "letter", "phone", "other")),
+        Column("subject_group", "enum", "which group of people the person belongs to", True, SUBJECT_GROUPS),
+        Column("right", "enum", "the right that is exercised (GDPR Art. 7(3), 15-22, 77)", True, RIGHTS),
+        Column("role", "enum", "processor: about data held for a customer", True, ("controller", "processor")),
+        Column("country", "country", "the person's country; empty if not known"),
+        Column(
+            "state", "enum", "where it stands", True,
+            ("received", "awaiting_identity", "awaiting_clarification", "in_progress", "extended", "closed"),
+        ),
+        Column("outcome", "enum", "how it ended; empty while open", False, OUTCOMES),
+        Column("reason_code", "enum", "the ground of a refusal, in whole or in part", False, REASON_CODES),
+        Column("identity_requested_on", "date", "information to confirm the identity was asked for (Art. 12(6))"),
+        Column("identity_received_on", "date", "and arrived"),
+        Column("clarification_requested_on", "date", "the person was asked to specify the request (recital 63)"),
+        Column("clarification_received_on", "date", "and did"),
+        Column("extension_notified_on", "date", "the person was told of the extension (Art. 12(3))"),
+        Column("extension_reasons_given", "boolean", "with the reasons for it"),
+        Column("decided_on", "date", "the decision was taken"),
+        Column("response_sent_on", "date", "the person was answered: this ends the legal clock"),
+        Column("executed_on", "date", "what was granted was carried out"),
+        Column("response_format", "enum", "how the answer was given", False, ("electronic", "paper")),
+        Column("reasons_given", "boolean", "a refusal named its reasons (Art. 12(4))"),
+        Column("complaint_right_given", "boolean", "a refusal named the right to complain (Art. 12(4))"),
+        Column("remedy_given", "boolean", "a refusal named the judicial remedy (Art. 12(4))"),
+        Column("escalated", "boolean", "the case was escalated"),
+    )
+}  # fmt: skip
+"""Every column of a register, by name. Other columns (names, addresses, free text) are never read."""
+
+REQUESTS: dict[str, Any] = {column.output: column.dtype for column in SCHEMA.values()}
+"""Columns and types of the frame that the readers give: the schema's, with ``received_on`` (Date) for received_at."""
+
+UNANSWERED_ENDS = ("withdrawn", "duplicate", "misdirected")
+"""Outcomes that end a request without an answer being owed: ends that compete with an answer."""
+
+EXCLUSIONS = {
+    "two outcomes": "the same request_id stands with different outcomes",
+    "duplicate id": "the same request_id stands more than once",
+    "answered before received": "response_sent_on is before the day of receipt",
+    "dated before receipt": "another date is before the day of receipt",
+    "identity received before asked": "identity_received_on without, or before, identity_requested_on",
+    "clarification received before asked": "clarification_received_on without, or before, clarification_requested_on",
+    "outcome while open": "an outcome, and a state that is not closed",
+    "answered while open": "response_sent_on, and a state that is not closed",
+    "closed without outcome": "the state closed, and no outcome",
+    "ended without a date": "withdrawn, duplicate or misdirected, with neither decided_on nor response_sent_on",
+    "dated in the future": "received, decided, answered or executed after the day the register was read",
+}
+"""Why a row that contradicts itself is left out, in the order in which the reasons are tried: the first one counts."""
+
+
+class RegisterError(WorkbookError):
+    """A register that can't be read; the message names file, rows and columns, up to MOST problems at once.
+
+    It quotes no value, but for those of enum columns.
+    """
+
+    def __init__(self, where: str, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        shown = self.problems[:MOST]
+        more = len(self.problems) - len(shown)
+        lines = [f"{where}: {problem}" for problem in shown]
+        super().__init__("\n".join([*lines, f"{where}: and {more:,} more"] if more else lines))
+
+
+@dataclass(frozen=True)
+class RegisterMapping:
+    """How another register's columns and values become the schema's.
+
+    ``columns``: the file's column for a column of the schema. ``values``: per column of the schema, the schema's value
+    (None for empty) for a value of the file. ``fill``: a value for a column that the file does not have; None says that
+    it is not known. ``zone``: the time zone of times that carry no offset. ``date_format``: how the file writes dates
+    and times, where not as ISO 8601 (``%d.%m.%Y``, chrono's codes). ``separator``: of a CSV file.
+
+    Raises RegisterError for a column or value that the schema does not have.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    fill: Mapping[str, str | None] = field(default_factory=dict)
+    zone: str | None = None
+    date_format: str | None = None
+    separator: str = ","
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{part}: the schema has no column {name}; it has {', '.join(SCHEMA)}"
+            for part in ("columns", "values", "fill")
+            for name in getattr(self, part)
+            if name not in SCHEMA
+        ]
+        known = [(f"values.{n}", n, v) for n, vs in self.values.items() for v in vs.values()]
+        known += [(f"fill.{n}", n, v) for n, v in self.fill.items()]
+        for part, name, value in known:
+            column = SCHEMA.get(name)
+            if column and column.kind == "enum" and value is not None and value not in column.allowed:
+                problems.append(f"{part}: {value!r} is not {column.form}")
+        problems += [f"fill.{n}: is also in columns; keep one of them" for n in self.fill if n in self.columns]
+        if problems:
+            raise RegisterError("mapping", problems)
+
+    def source(self, column: str) -> str:
+        """The file's column for a column of the schema."""
+        return self.columns.get(column, column)
+
+
+@dataclass(frozen=True)
+class Register:
+    """What was read: ``read`` rows are the used ones (``requests``) and the excluded ones, by reason.
+
+    ``requests`` has the columns REQUESTS. ``excluded`` has ``row`` (UInt32, as a spreadsheet counts: the header is row
+    1) and ``reason`` (String, a key of EXCLUSIONS). ``notes`` say what the source can't tell.
+    """
+
+    requests: pl.DataFrame
+    excluded: pl.DataFrame
+    read: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> dict[str, int]:
+        """Rows read, used, and excluded by reason: read = used + the rest."""
+        counts = dict(self.excluded["reason"].value_counts().iter_rows())
+        return {"read": self.read, "used": self.requests.height, **{r: counts[r] for r in EXCLUSIONS if r in counts}}
+
+
+def read_requests(path: str | Path, **options: Any) -> pl.DataFrame:
+    """``read_register(path, ...).requests``: for where the account of excluded rows is not needed."""
+    return read_register(path, **options).requests
+
+
+def read_register(
+    path: str | Path, *, zone: str = "Europe/Helsinki", mapping: RegisterMapping | None = None, as_of: date | None = None
+) -> Register:
+    """Reads a register from CSV (also .gz), Parquet or XLSX, by the file's suffix.
+
+    Only the schema's columns are read at all. The day of receipt, and of every time, is the calendar date in ``zone``,
+    the controller's. With ``as_of``, what is dated after that day is excluded as contradictory.
+
+    Raises RegisterError with every missing column, impossible date, time without zone, empty required value and unknown
+    value of an enum, up to MOST; and when the file is missing or not readable. A row that contradicts itself (EXCLUSIONS)
+    is excluded and counted, never mended.
+    """
+    path, mapping = Path(path), mapping or RegisterMapping()
+    if not path.is_file():
+        raise RegisterError(str(path), ["no such file"])
+    kind = path.suffix.lower().removeprefix(".") if path.suffix.lower() != ".gz" else "csv"
+    if kind == "parquet":
+        return validate(lambda: pl.scan_parquet(path), path.name, zone, mapping, as_of)
+    if kind in ("xlsx", "xlsm"):
+        frame = _read_xlsx(path, mapping)
+        return validate(lambda: frame.lazy(), path.name, zone, mapping, as_of)
+    if kind not in ("csv", "txt", "tsv"):
+        raise RegisterError(path.name, [f"no reader for .{kind}; there are csv, csv.gz, parquet, xlsx and SQL"])
+    separator = "\t" if kind == "tsv" else mapping.separator
+    try:
+        return validate(
+            lambda: pl.scan_csv(path, separator=separator, infer_schema=False), path.name, zone, mapping, as_of
+        )
+    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+        # Polars' own messages quote the line, and with it a person.
+        raise RegisterError(path.name, _csv_problems(path, separator)) from None
+
+
+def read_sql(
+    query: str, connection: Any, *, zone: str = "Europe/Helsinki", mapping: RegisterMapping | None = None,
+    as_of: date | None = None,
+) -> Register:  # fmt: skip
+    """Reads a register from a query over an open DB-API or SQLAlchemy connection; as ``read_register`` otherwise.
+
+    Only the schema's columns are fetched: the query is wrapped in one that selects them.
+    """
+    mapping = mapping or RegisterMapping()
+    names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
+    wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+    fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
+    frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
+    return validate(lambda: frame.lazy(), "the query", zone, mapping, as_of)
+
+
+# ---- validation -----------------------------------------------------------------------------------------------------
+
+
+def validate(
+    scan: Callable[[], pl.LazyFrame],
+    where: str,
+    zone: str,
+    mapping: RegisterMapping,
+    as_of: date | None = None,
+    notes: tuple[str, ...] = (),
+) -> Register:
+    """Turns raw rows into a Register: the boundary where the schema is checked. ``scan`` may be called twice.
+
+    Columns of text are parsed; dates, times and booleans of a typed source are taken as they are. Raises RegisterError.
+    """
+    raw = scan().collect_schema()
+    _check_columns(raw, where, mapping)
+    values, faults = _expressions(raw, zone, mapping)
+    wanted = list(dict.fromkeys(mapping.source(n) for n in SCHEMA if n not in mapping.fill))
+    rows = scan().select(wanted)
+    frame = rows.select(*values, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(engine="streaming")
+    if frame["_faulty"].any():
+        raise RegisterError(where, _problems(rows, faults, mapping))
+    return _settle(frame.drop("_faulty"), as_of, notes)
+
+
+def _check_columns(raw: pl.Schema, where: str, mapping: RegisterMapping) -> None:
+    problems = []
+    for name in SCHEMA:
+        source = mapping.source(name)
+        if name in mapping.fill:
+            continue
+        if source not in raw:
+            called = f"column {source}" + (f" (for {name})" if source != name else "")
+            problems.append(
+                f"{called} is missing; add it, name the file's own column (mapping.columns: {{{name}: ...}}), "
+                f"or say that it is not known (mapping.fill: {{{name}: null}})"
+            )
+        elif f"{source}_duplicated_0" in raw:
+            problems.append(f"column {source} stands twice; keep one of them")
+    if len(raw) == 1 and len(problems) > 1:
+        problems.insert(0, f"has one column only; is {mapping.separator!r} its separator (mapping.separator)?")
+    if problems:
+        raise RegisterError(where, problems)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    column: Column
+    when: pl.Expr
+    reason: str
+    quote: bool = False
+
+
+def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[list[pl.Expr], list[_Fault]]:
+    values, faults = [], []
+    for column in SCHEMA.values():
+        if column.name in mapping.fill:
+            text, dtype, source = pl.lit(mapping.fill[column.name], pl.String), pl.String(), None
+        else:
+            source = mapping.source(column.name)
+            text, dtype = pl.col(source), raw[source]
+        if isinstance(dtype, pl.Categorical | pl.Enum) or (column.kind in ("text", "enum", "country") and dtype != pl.String):
+            text, dtype = text.cast(pl.String), pl.String()
+        if dtype == pl.String:
+            # An empty field is no value, whichever way the source writes it.
+            text = pl.when(text != "").then(text)
+            if changes := mapping.values.get(column.name):
+                text = text.replace({old: new or "" for old, new in changes.items()})
+                text = pl.when(text != "").then(text)
+        value, found = _parse(column, text, dtype, zone, mapping)
+        values.append(value.alias(column.output))
+        faults += found
+        if column.required:
+            faults.append(_Fault(column, text.is_null(), f"is empty; it must be {column.form}"))
+    return values, faults
+
+
+def _parse(
+    column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
+) -> tuple[pl.Expr, list[_Fault]]:
+    if column.kind == "text":
+        return text, []
+    if column.kind == "enum":
+        value = text.cast(column.dtype, strict=False)
+        return value, [_Fault(column, text.is_not_null() & value.is_null(), "", quote=True)]
+    if column.kind == "country":
+        return text, [_Fault(column, ~text.str.contains(r"^[A-Z]{2}$"), f"is not {column.form}")]
+    if column.kind == "boolean":
+        if dtype == pl.Boolean:
+            return text, []
+        # 1 and 0 are what SQL and XLSX have for it.
+        text = text.cast(pl.String).str.to_lowercase()
+        value = pl.when(text.is_in(["true", "1"])).then(True).when(text.is_in(["false", "0"])).then(False)
+        return value, [_Fault(column, text.is_not_null() & value.is_null(), f"is not {column.form}")]
+    return _parse_day(column, text, dtype, zone, mapping)
+
+
+_MOMENT = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d(?::[0-6]\d(?:[.,]\d+)?)?(Z|[+-][01]\d:?[0-5]\d)?$"
+
+
+def _parse_day(
+    column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
+) -> tuple[pl.Expr, list[_Fault]]:
+    """The calendar date in ``zone`` of a date or a time. A date alone is the local date by itself, but a moment of
+    receipt must say its time and zone, unless the mapping says which zone the register is kept in."""
+    own, bare_date_allowed = mapping.zone, column.kind == "date" or mapping.zone is not None
+    naive: pl.Expr = pl.lit(False)
+    if dtype == pl.Date:
+        value, naive = text, text.is_not_null() if not bare_date_allowed else naive
+    elif isinstance(dtype, pl.Datetime):
+        value = text if dtype.time_zone else _in_zone(text, own or zone)
+        value = value.dt.convert_time_zone(zone).dt.date()
+        naive = text.is_not_null() if not dtype.time_zone and own is None else naive
+    elif dtype != pl.String:
+        value = pl.lit(None, pl.Date)
+    elif mapping.date_format and source_has_time(mapping.date_format):
+        offset = "%z" in mapping.date_format or "%:z" in mapping.date_format
+        parsed = text.str.to_datetime(mapping.date_format, strict=False, time_zone="UTC" if offset else None)
+        value = (parsed if offset else _in_zone(parsed, own or zone)).dt.convert_time_zone(zone).dt.date()
+        naive = value.is_not_null() if not offset and own is None else naive
+    elif mapping.date_format:
+        value = text.str.to_date(mapping.date_format, strict=False)
+        naive = value.is_not_null() if not bare_date_allowed else naive
+    else:
+        bare = text.str.len_bytes() == 10
+        day = pl.when(bare).then(text).str.to_date("%Y-%m-%d", strict=False)
+        longer = pl.when(~bare & text.str.contains(_MOMENT)).then(text)
+        offset = longer.str.extract(r"(Z|[+-]\d\d:?\d\d)$")
+        with_offset = _moment(longer, offset).dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+        without = _in_zone(_moment(pl.when(offset.is_null()).then(longer), pl.lit("Z")), own or zone)
+        value = pl.coalesce(day, with_offset, without.dt.convert_time_zone(zone).dt.date() if own else None)
+        naive = (longer.is_not_null() & offset.is_null()) if own is None else naive
+        naive = naive | (day.is_not_null() if not bare_date_allowed else pl.lit(False))
+    plausible = value.is_between(_FIRST, _LAST)
+    impossible = text.is_not_null() & ~naive.fill_null(False) & ~plausible.fill_null(False)
+    say_zone = "has no time zone; write its offset as 2026-07-01T09:30:00+03:00, or say which zone it is in (mapping.zone)"
+    return value, [_Fault(column, naive, say_zone), _Fault(column, impossible, f"is no date that can be; it must be {column.form}")]
+
+
+def source_has_time(form: str) -> bool:
+    return bool(re.search(r"%[-_0]?[HIkl]|%[TRXcr+s]", form))
+
+
+def _moment(text: pl.Expr, offset: pl.Expr) -> pl.Expr:
+    """A time as UTC, to the minute. By position, which is twice as fast as parsing it whole."""
+    day = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32)
+    hour, minute = (text.str.slice(at, 2).cast(pl.Int8, strict=False).cast(pl.Int32) for at in (11, 14))
+    digits = offset.str.replace(":", "", literal=True)
+    away = digits.str.slice(1, 2).cast(pl.Int8, strict=False).cast(pl.Int32) * 60
+    away = away + digits.str.slice(3, 2).cast(pl.Int8, strict=False).cast(pl.Int32)
+    away = pl.when(digits == "Z").then(0).when(digits.str.starts_with("-")).then(-away).otherwise(away)
+    minutes = day.cast(pl.Int64) * 1440 + pl.when(hour < 24).then(hour) * 60 + minute - away
+    return (minutes * 60_000_000).cast(pl.Datetime("us"))
+
+
+def _in_zone(moment: pl.Expr, zone: str) -> pl.Expr:
+    return moment.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+
+
+def _problems(rows: pl.LazyFrame, faults: list[_Fault], mapping: RegisterMapping) -> list[str]:
+    """Every problem in words; one per value of an enum, one per row otherwise."""
+    found: list[tuple[int, str]] = []
+    numbered = rows.with_row_index("_row", 2)
+    for fault in faults:
+        bad = numbered.filter(fault.when)
+        if fault.quote:
+            column = fault.column
+            text = pl.col(mapping.source(column.name)).cast(pl.String)
+            by_value = bad.group_by(text.alias("value")).agg(pl.len(), pl.col("_row").sort().head(3))
+            for value, count, first in by_value.collect(engine="streaming").iter_rows():
+                listed = _rows(first, count)
+                found.append(
+                    (
+                        first[0],
+                        f"{listed}: {column.name} is {value!r}; it must be {column.form} "
+                        f"(mapping.values: {{{column.name}: {{{value}: ...}}}})",
+                    )
+                )
+            continue
+        for number in bad.select("_row").collect(engine="streaming")["_row"].to_list():
+            found.append((number, f"row {number}: {fault.column.name} {fault.reason}"))
+    return [problem for _, problem in sorted(found)]
+
+
+def _rows(first: list[int], count: int) -> str:
+    more = f" and {count - len(first):,} more" if count > len(first) else ""
+    return f"row{'s' if count > 1 else ''} {', '.join(map(str, first))}{more}"
+
+
+def _settle(frame: pl.DataFrame, as_of: date | None, notes: tuple[str, ...]) -> Register:
+    """Parts the rows that contradict themselves from the others."""
+    received, state, outcome = pl.col("received_on"), pl.col("state"), pl.col("outcome")
+    others = [n for n, c in SCHEMA.items() if c.kind == "date" and n != "response_sent_on"]
+    after = pl.lit(False)
+    if as_of is not None:
+        done = ["received_on", "decided_on", "response_sent_on", "executed_on"]
+        after = pl.any_horizontal([pl.col(n) > as_of for n in done])
+    twice, outcomes = _duplicates(frame)
+    ended = outcome.is_in([o for o in OUTCOMES if o in UNANSWERED_ENDS])
+    tests = {
+        "two outcomes": outcomes,
+        "duplicate id": twice,
+        "answered before received": pl.col("response_sent_on") < received,
+        "dated before receipt": pl.any_horizontal([pl.col(n) < received for n in others]),
+        "identity received before asked": _unasked("identity"),
+        "clarification received before asked": _unasked("clarification"),
+        "outcome while open": outcome.is_not_null() & (state != "closed"),
+        "answered while open": pl.col("response_sent_on").is_not_null() & (state != "closed"),
+        "closed without outcome": outcome.is_null() & (state == "closed"),
+        "ended without a date": ended & pl.col("decided_on").is_null() & pl.col("response_sent_on").is_null(),
+        "dated in the future": after,
+    }
+    reason: pl.Expr = pl.lit(None, pl.String)
+    for name in reversed(EXCLUSIONS):
+        reason = pl.when(tests[name]).then(pl.lit(name)).otherwise(reason)
+    wrong = frame.select(reason=reason)["reason"]
+    excluded = pl.DataFrame({"reason": wrong}).with_row_index("row", 2).filter(pl.col("reason").is_not_null())
+    if excluded.height:
+        frame, read = frame.filter(wrong.is_null()), frame.height
+    else:
+        read = frame.height
+    return Register(frame, excluded, read, notes)
+
+
+def _unasked(what: str) -> pl.Expr:
+    asked, answered = pl.col(f"{what}_requested_on"), pl.col(f"{what}_received_on")
+    return answered.is_not_null() & (asked.is_null() | (answered < asked))
+
+
+def _duplicates(frame: pl.DataFrame) -> tuple[pl.Series | pl.Expr, pl.Series | pl.Expr]:
+    """Which rows share their request_id with another, and which of those have different outcomes."""
+    if frame["request_id"].n_unique() == frame.height:
+        return pl.lit(False), pl.lit(False)
+    twice = frame["request_id"].is_duplicated()
+    outcomes = pl.col("outcome").n_unique().over("request_id")
+    several = frame.filter(twice).select("request_id", _n=outcomes).filter(pl.col("_n") > 1)["request_id"].unique()
+    return twice, frame["request_id"].is_in(several.implode())
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def _csv_problems(path: Path, separator: str) -> list[str]:
+    """Where a CSV file is broken; no value of it is quoted."""
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            reader = csv.reader(lines, delimiter=separator)
+            width = len(next(reader, []))
+            if not width:
+                return ["is empty; it must hold at least the header"]
+            bad = [(n, len(row)) for n, row in islice(enumerate(reader, 2), 10_000_000) if len(row) > width]
+        problems = [f"row {n}: has {found} fields, the header has {width}" for n, found in bad]
+    except UnicodeDecodeError as error:
+        return [f"byte {error.start:,} is not UTF-8; save the file as UTF-8"]
+    except csv.Error:
+        problems = []
+    return problems or ["not readable as CSV; check its quotes and its separator"]
+
+
+def _read_xlsx(path: Path, mapping: RegisterMapping) -> pl.DataFrame:
+    try:
+        from fastexcel import FastExcelError, read_excel
+    except ImportError:
+        raise RegisterError(
+            path.name, ["reading XLSX needs the package fastexcel: pip install fastexcel, or save it as CSV"]
+        ) from None
+    try:
+        book = read_excel(path)
+        head = book.load_sheet(0, n_rows=0)
+        names = [column.name for column in head.available_columns()]
+        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+        return book.load_sheet(0, use_columns=wanted).to_polars() if wanted else pl.DataFrame(schema=names)
+    except FastExcelError:
+        raise RegisterError(path.name, ["not readable as XLSX; its first sheet must hold the header and the rows"]) from None
