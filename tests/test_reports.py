@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import stat
@@ -64,7 +65,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "from IPython.display import HTML, SVG, Markdown",
         "HTML(EVIL[0] + EVIL[1] + '<b id=content onclick=window.pwned=1>bold</b><iframe src=http://127.0.0.1:9></iframe>')",
         "Markdown(EVIL[0] + EVIL[1])",
-        'SVG(\'<svg xmlns="http://www.w3.org/2000/svg" onload="window.pwned=1"><script>window.pwned=1</script></svg>\')',
+        'SVG(\'<svg xmlns="http://www.w3.org/2000/svg" onload="pwned=1"><script>window.pwned=1</script></svg>\')',
         "print(EVIL[0]); print('secret', file=sys.stderr)",
     )
     return reports.run_notebook(source, folder / "out" / "usage.ipynb", {"period": "2026Q3"}, folder)
@@ -96,7 +97,7 @@ def test_the_notebook_gets_its_parameters_and_its_folder_and_runs_in_this_enviro
 def test_an_unknown_parameter_stops_before_anything_runs(tmp_path: Path) -> None:
     source = notebook(tmp_path / "n.ipynb", "open('ran', 'w')")
     crafted = "x = 1\nimport os; os.system('touch ran')\ny"
-    with pytest.raises(WorkbookError, match=r"n\.ipynb: no parameter .*; it has period"):
+    with pytest.raises(WorkbookError, match=r"(?s)n\.ipynb: no parameter .*; it has period"):
         reports.run_notebook(source, tmp_path / "o.ipynb", {crafted: 1}, tmp_path)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "o.ipynb").exists()
@@ -168,7 +169,7 @@ def test_the_bundle_is_in_a_report_once_and_only_with_charts(tmp_path: Path, rep
     plain = notebook(tmp_path / "n.ipynb", "# Only words")
     html = reports.to_html([plain], COVER)
     assert "<script" not in html
-    assert "script-src 'none'" in html
+    assert "script-src &#39;none&#39;" in html
     assert len(html) < 20_000
 
 
@@ -195,7 +196,7 @@ def test_headings_are_in_order_and_anchors_unique(report: str) -> None:
     levels = [int(level) for level in re.findall(r"<h([1-6])", body)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     ids = re.findall(r'\bid="([^"]+)"', body)
     assert len(ids) == len(set(ids))
     for target in re.findall(r'href="#([^"]+)"', body):

@@ -96,7 +96,7 @@ def run_notebook(notebook: Path, out: Path, parameters: Mapping[str, Any], cwd: 
         raise WorkbookError(f"{notebook}: no such notebook")
     try:
         known = papermill.inspect_notebook(str(notebook))
-    except (ValueError, KeyError, AttributeError, TypeError, nbformat.reader.NotJSONError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
         raise WorkbookError(f"{notebook}: not readable as a notebook ({type(error).__name__})") from None
     # papermill escapes values but not names: a crafted name would be run as code.
     if unknown := sorted(set(parameters) - set(known)):
@@ -165,13 +165,17 @@ _ADDED = {"injected-parameters", "papermill-error-cell-tag"}
 
 def _failed_cell(executed: Path) -> str:
     """Which cell of the source failed, by its number in the source, where papermill has added cells."""
-    number = 0
+    number, last = 0, "a cell"
     for cell in nbformat.read(executed, as_version=4).cells:
         added = _ADDED & set(cell.metadata.get("tags", []))
         number += not added
-        if cell.metadata.get("papermill", {}).get("status") in ("failed", "running"):
-            return "the cell with the given parameters" if added else f"cell {number}"
-    return "a cell"
+        state = cell.metadata.get("papermill", {})
+        if state.get("start_time"):
+            last = "the cell with the given parameters" if added else f"cell {number}"
+        if state.get("status") == "failed":
+            break
+    # Of a cell that is stopped or whose kernel dies, papermill notes only that it was the last one to start.
+    return last
 
 
 def _settle(path: Path) -> None:

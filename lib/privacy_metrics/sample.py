@@ -31,8 +31,8 @@ HOSTS = ("www.nordlake.example", "panel.nordlake.example")
 _COUNTRIES = [
     line.split()
     for line in """FI 220 3 fi;SE 95 2 sv;DE 90 2 de;NL 62 2 nl;GB 58 1 en;US 55 -5 en;EE 40 3 et;DK 36 2 da;NO 34 2 nb
-    PL 32 2 pl;FR 30 2 fr;ES 22 2 es;IT 18 2 it;LT 15 3 lt;LV 14 3 lv;IE 12 1 en;BE 12 2 nl;CH 11 2 de;AT 11 2 de;CZ 10 2 cs
-    IN 10 5 en;CA 9 -5 en;BR 8 -3 pt;UA 7 3 uk;RO 7 3 ro;PT 6 1 pt;HU 5 2 hu;JP 5 9 ja;SG 5 8 en;AU 5 10 en
+    PL 32 2 pl;FR 30 2 fr;ES 22 2 es;IT 18 2 it;LT 15 3 lt;LV 14 3 lv;IE 12 1 en;BE 12 2 nl;CH 11 2 de;AT 11 2 de
+    CZ 10 2 cs;IN 10 5 en;CA 9 -5 en;BR 8 -3 pt;UA 7 3 uk;RO 7 3 ro;PT 6 1 pt;HU 5 2 hu;JP 5 9 ja;SG 5 8 en;AU 5 10 en
     TR 4 3 tr;GR 4 3 el;IL 3 3 he;MX 3 -6 es;AR 3 -3 es;ZA 2 2 en;KR 2 9 ko;BG 2 3 bg;SK 2 2 sk;SI 2 2 sl
     HR 2 2 hr;NZ 1.2 12 en;AE 1.2 4 ar;VN 1 7 vi;ID 1 7 id;CL .9 -4 es;CO .8 -5 es;MY .8 8 ms;PH .8 8 en;TH .7 7 th
     KE .5 3 en;NG .5 1 en;RS .5 2 sr;LU .4 2 fr;MT .35 2 mt;CY .35 3 el;EG .3 3 ar;PK .3 5 en;GE .25 4 ka;KZ .2 5 kk
@@ -446,9 +446,11 @@ def _agents(count: int) -> tuple[list[str], np.ndarray]:
         (8, f"Mozilla/5.0 ({mac}) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/{{s}} Safari/605.1.15"),
         (7, "Mozilla/5.0 (iPhone; CPU iPhone OS {i} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
             "Version/{s} Mobile/15E148 Safari/604.1"),
-        (1, "Mozilla/5.0 (iPad; CPU OS {i} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/{s} Safari/604.1"),
+        (1, "Mozilla/5.0 (iPad; CPU OS {i} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+            "Version/{s} Safari/604.1"),
         (8, f"Mozilla/5.0 (Linux; Android 10; K) {webkit} Chrome/{{v}}.0.0.0 Mobile Safari/537.36"),
-        (1, f"Mozilla/5.0 (Linux; Android 13; SAMSUNG SM-S911B) {webkit} SamsungBrowser/{{g}}.0 Chrome/{{v}}.0.0.0 Mobile Safari/537.36"),
+        (1, f"Mozilla/5.0 (Linux; Android 13; SAMSUNG SM-S911B) {webkit} SamsungBrowser/{{g}}.0 Chrome/{{v}}.0.0.0 "
+            "Mobile Safari/537.36"),
         (1.2, "curl/8.{c}.0"), (0.8, "python-requests/2.{r}.3"), (0.8, "Terraform/1.{t}.2 (+https://www.terraform.io)"),
     ]  # fmt: skip
     agents, weights = [], []
@@ -456,8 +458,8 @@ def _agents(count: int) -> tuple[list[str], np.ndarray]:
         for weight, text in families:
             agents.append(
                 text.format(
-                    v=140 - age, w=124 - age, s=f"{18 - age // 6}.{(5 - age) % 6}", i=f"{18 - age // 6}_{(5 - age) % 6}",
-                    g=28 - age % 8 + age // 8, c=15 + age, r=32 + age, t=12 + age,
+                    v=140 - age, w=124 - age, s=f"{18 - age // 6}.{(5 - age) % 6}",
+                    i=f"{18 - age // 6}_{(5 - age) % 6}", g=28 - age % 8 + age // 8, c=15 + age, r=32 + age, t=12 + age,
                 )
             )  # fmt: skip
             weights.append(weight * 0.62**age + 1e-4)
@@ -476,7 +478,7 @@ def _by_file(
     language: bool = True,
     oddities: bool = False,
 ) -> Iterator[tuple[date, bytes]]:
-    """The content of each day's file. A log is rotated some seconds after midnight, so a day begins in the file before."""
+    """The content of each day's file: rotated some seconds after midnight, so a day begins in the file before."""
     late: pl.DataFrame | None = None
     for day in days:
         made = world.day(day, first, lines_a_day / 4.6)
@@ -668,13 +670,14 @@ def _request(rng: np.random.Generator, received: date, key: str, right: str, sha
 
 
 def _closed(rng: np.random.Generator, row: dict[str, str], end: date, outcome: str, reason: str) -> dict[str, str]:
+    answered = "" if outcome in ("withdrawn", "duplicate") else end.isoformat()
     told = outcome in ("refused", "partial", "not_identified")
     done = outcome in ("fulfilled", "partial") and row["right"] != "access"
     executed = min(end + timedelta(days=int(rng.integers(0, 3))), AS_OF) if done else None
     form = "electronic" if row["right"] in ("access", "portability") and outcome in ("fulfilled", "partial") else ""
     return row | {
         "state": "closed", "outcome": outcome, "reason_code": reason,
-        "decided_on": end.isoformat(), "response_sent_on": "" if outcome in ("withdrawn", "duplicate") else end.isoformat(),
+        "decided_on": end.isoformat(), "response_sent_on": answered,
         "executed_on": executed.isoformat() if executed else "",
         "response_format": ("paper" if rng.random() < 0.03 else form) if form else "",
         "reasons_given": "true" if told else "", "complaint_right_given": "true" if told else "",
