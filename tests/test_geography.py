@@ -33,11 +33,21 @@ def test_countries_agree_with_maxminddb_on_random_addresses(real: Path) -> None:
 def test_two_addresses_of_one_network_cannot_be_told_apart() -> None:
     found = geography.resolve(
         pl.Series(
-            ["240.1.2.3", "240.1.99.98", "240.2.2.3", "3fff:1::1", "3fff:1:ffff::9", "3fff:2::1", "a.example"]
-            + ["::ffff:240.1.7.7"]
+            [
+                "240.1.2.3",
+                "240.1.99.98",
+                "240.2.2.3",
+                "3fff:1::1",
+                "3fff:1:ffff::9",
+                "3fff:2::1",
+                "a.example",
+                "::ffff:240.1.7.7",
+            ]
         ),
-        geography.without_countries(), ipv4_bits=16, ipv6_bits=32,
-    )["network"].to_list()  # fmt: skip
+        geography.without_countries(),
+        ipv4_bits=16,
+        ipv6_bits=32,
+    )["network"].to_list()
     assert found[0] == found[1] == found[7] != found[2]
     assert found[3] == found[4] != found[5]
     assert found[6] == 0

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise
 from typing import Any
 
 import altair as alt
 import polars as pl
 import vl_convert
 
+from . import requests
 from .disclosure import TOTAL, Release
 from .params import ParamsError, Period
 
@@ -39,6 +39,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS = tuple(f"{hour:02}" for hour in range(24))
 _CLOCK = {"week": "%G-W%V", "month": "%Y-%m"}
 _WORDS = {"os": "Operating system", "referrer_kind": "Kind of referrer", "referrer_site": "Referring site"}
+_REGISTER = ("right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row")
 _TWICE = "not added up over two periods"
 _HATCH = "M-1,1L1,-1"
 _TITLE = {"anchor": "start", "frame": "bounds", "fontSize": 17, "fontWeight": "bold", "color": INK, "font": FONT}
@@ -102,8 +103,10 @@ def label(name: str) -> str:
 
 
 def category(dimension: str, value: str) -> str:
-    """A category's name for people: a country's code becomes its name."""
-    return countries()[value]["name"] if dimension == "country" and value in countries() else value
+    """A category's name for people: a country's code becomes its name, a register's word loses its underscores."""
+    if dimension == "country" and value in countries():
+        return countries()[value]["name"]
+    return _sentence(value.replace("_", " ")) if dimension in _REGISTER else value
 
 
 def period_title(text: str) -> str:
@@ -135,9 +138,12 @@ def _percent(part: float, whole: float) -> str:
 
 
 def growth(now: float, before: float) -> str:
-    """The change in percent, as text: ``+12 %``, ``−3 %``, ``±0 %``, or ``new``."""
+    """The change in percent, as text: ``+12 %``, ``−3 %``, ``±0 %``, or ``new``; below 20, where a percentage says
+    nothing, in numbers: ``+4``."""
     if not before:
-        return "new" if now else "±0 %"
+        return "new" if now else "±0"
+    if before < 20:
+        return f"{now - before:+,.0f}".replace("-", "−").replace("+0", "±0")
     return f"{100 * (now - before) / before:+.0f} %".replace("-", "−").replace("+0 %", "±0 %").replace("−0 %", "±0 %")
 
 
@@ -260,12 +266,12 @@ def change(
 ) -> alt.LayerChart:
     """This period against the one before, per category, of a trend (``disclosure.trend``).
 
-    Raises ValueError when the release holds fewer than two periods.
+    Where there is no earlier period, the ``bars`` of this one.
     """
     measure, dimension = _measure(release, measure), _dimension(release, dimension)
     periods = _periods(release, release.frame)
     if len(periods) < 2:
-        raise ValueError(f"release {release.name}: a change needs two periods; make it with disclosure.trend")
+        return bars(release, measure, dimension, top, title)
     rows = _rows(release, "period", dimension, current=False)
     before, now = periods[-2:]
     table = {(p, d): v for p, d, v in rows.select("period", dimension, measure).iter_rows()}
@@ -445,18 +451,24 @@ def tiles(
 
 def stacked(
     release: Release, dimension: str | None = None, parts: str | None = None, measure: str | None = None,
-    title: str | None = None,
+    title: str | None = None, ranked: bool = True,
 ) -> alt.Chart:  # fmt: skip
     """What each category of ``dimension`` is made of, by ``parts``: outcomes by right, for one.
 
-    A withheld part has no length: the bar is shorter by it, and the number of such parts is said.
+    A withheld part has no length: the bar is shorter by it, and the number of such parts is said. The largest come
+    first, or, not ``ranked``, the parts in the table's own order.
     """
     measure = _measure(release, measure)
     dimension, parts = _pair(release, dimension, parts)
     rows = _rows(release, dimension, parts)
     by = _ranked(rows, dimension, measure)
-    kinds = _ranked(rows, parts, measure)
     table = {(d, p): v for d, p, v in rows.select(dimension, parts, measure).iter_rows()}
+    found = _ranked(rows, parts, measure) if ranked else _own_order(rows, parts)
+    published = [p for p in found if any(table.get((d, p)) for d in by)]
+    kinds = published[: len(PALETTE)]
+    notes = [_held(rows, "part", "parts")]
+    if len(published) > len(kinds):
+        notes.append(f"{_count(len(published) - len(kinds), 'smaller part', 'smaller parts')} not shown")
     values = [
         {"category": category(dimension, d), "part": category(parts, p), "value": table[d, p], "order": n}
         for d in by
@@ -487,34 +499,49 @@ def stacked(
         .properties(height=_height(by, 28))
     )
     said = [f"{v['category']}, {v['part']} {v['value']:,}" for v in sorted(values, key=lambda v: -v["value"])[:6]]
-    return _finish(chart, release, title or finding, [_held(rows, "part", "parts")], said, "Stacked bar chart")
+    return _finish(chart, release, title or finding, notes, said, "Stacked bar chart")
 
 
-def survival(release: Release, limit: int, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
-    """The share still open after each day, with the legal ``limit`` in days drawn.
+def survival(release: Release, limit: int = 30, title: str | None = None) -> alt.LayerChart:
+    """How long requests wait for an answer: the share still waiting by day, its confidence band, and the legal limit.
 
-    The first dimension is the day number, the measure the number still open at its end; day 0 (or the first day) holds
-    all of them. Nothing may be censored: every one has been followed to its end or past the last day.
+    Takes the life table ``requests_waiting`` (see ``requests.waiting``); open requests count as long as they were seen.
     """
-    measure = _measure(release, measure)
-    day = _dimension(release, None)
-    rows = sorted((int(d), v) for d, v in _rows(release, day).select(day, measure).iter_rows())
-    start = next((v for _, v in rows if v), None)
-    if start is None:
-        raise ValueError(f"release {release.name}: the first day is withheld or empty, so there are no shares")
-    values = [{"day": d, "share": None if v is None else v / start, "value": v} for d, v in rows]
-    known = [(d, v) for d, v in rows if v is not None and d <= limit]
-    finding = "The share at the limit is withheld"
-    if (known and known[-1][0] == limit) or any(v == 0 for _, v in known):
-        finding = f"{_percent(start - known[-1][1], start)} of {start:,} were closed within {limit} days"
-    held = sum(v is None for _, v in rows)
-    notes = [f"{_count(held, 'day', 'days')} withheld" if held else "nothing withheld"]
-    tips = [_tip("day", "Day"), _tip("share", "Still open", ".1%"), _tip("value", label(measure), _NUMBER)]
-    x = alt.X("day:Q", title="Time since receipt (days)", axis=_axis(grid=False))
-    y = alt.Y("share:Q", title="Share still open (%)", axis=_axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+    _check(release)
+    course = requests.waiting(release)
+    if course is None or not course.steps:
+        return _finish(
+            _nothing(), release, title or "No curve: its days are withheld, or nobody was answered", [], [], "No chart"
+        )
+    first = {"day": 0, "answered": 0.0, "waiting": 1.0, "low": 1.0, "high": 1.0}
+    values = [first] + [
+        {"day": day, "answered": share, "waiting": 1 - share, "low": 1 - high, "high": 1 - low}
+        for day, share, low, high in course.steps
+    ]
+    last = max(limit + 5, values[-1]["day"])
+    values.append(values[-1] | {"day": last})
+    values = [{k: round(v, 4) for k, v in value.items()} for value in values]
+    share, low, high = course.answered_by(limit)
+    median = course.percentile(0.5)
+    half = "half wait longer than was seen" if median is None else f"half were answered within {median} days"
+    finding = f"{requests.percent(share)} were answered within {limit} days; {half}"
+    notes = [
+        "nothing withheld",
+        f"{course.requests:,} requests, {course.still_open:,} of them still open and counted as long as they were seen",
+        f"95 % band at {limit} days: {requests.percent(low)} to {requests.percent(high)}",
+    ]
+    tips = [
+        _tip("day", "Days since receipt"), _tip("waiting", "Still waiting", ".1%"), _tip("answered", "Answered", ".1%"),
+        _tip("low", "Band from", ".1%"), _tip("high", "Band to", ".1%"),
+    ]  # fmt: skip
+    x = alt.X(
+        "day:Q", title="Days since receipt", axis=_axis(grid=False), scale=alt.Scale(domain=[0, last], nice=False)
+    )
+    y = alt.Y("waiting:Q", title="Still waiting", axis=_axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     base = alt.Chart(_inline(values)).encode(x=x, y=y, tooltip=tips)
-    edge = alt.Chart(_inline([{"day": limit, "text": f"legal limit: {limit} days"}])).encode(x="day:Q")
+    edge = alt.Chart(_inline([{"day": limit, "text": f"one month (about {limit} days)"}])).encode(x="day:Q")
     chart = alt.layer(
+        base.mark_area(interpolate="step-after", opacity=0.18, color=PALETTE[0]).encode(y="low:Q", y2="high:Q"),
         base.mark_line(interpolate="step-after", strokeWidth=2.4, color=PALETTE[0]),
         base.mark_point(size=200, opacity=0, filled=True),
         edge.mark_rule(color=PALETTE[1], strokeWidth=2, strokeDash=[6, 4]),
@@ -522,42 +549,96 @@ def survival(release: Release, limit: int, measure: str | None = None, title: st
             y=alt.value(0), text="text:N"
         ),
     ).properties(height=300)
-    said = [f"day {v['day']} {v['share']:.0%}" for v in values if v["share"] is not None][:: max(1, len(values) // 5)]
+    marks = [course.percentile(q) for q in (0.5, 0.9)]
+    said = [f"{q} by day {day}" for q, day in zip(("half", "90 %"), marks, strict=True) if day is not None]
     return _finish(chart, release, title or finding, notes, said, "Survival curve")
 
 
 def control(release: Release, x: str, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
-    """A control chart of individual values: mean and limits at 2.66 mean moving ranges (NIST/SEMATECH 6.3.2.2).
+    """A control chart of counts: their mean, and the exact Poisson limits that chance seldom leaves (a c-chart).
 
-    Values outside the limits are marked. The limits come from the published values alone.
+    A signal is a value outside the limits, or eight in a row on one side of the mean; nothing else is called a change.
     """
     measure = _measure(release, measure)
+    steps, series, periods, notes = _series(release, measure, x)
+    shown = [v for v in series if v is not None]
+    if len(shown) < 2:
+        raise ValueError(f"release {release.name}: a control chart needs two published values")
+    mean, low, high = requests.limits(shown)
+    bounds = [(float(low), float(high))] * len(steps)
+    values = [None if v is None else float(v) for v in series]
+    return _control(release, measure, x, steps, values, mean, bounds, periods, notes, _NUMBER, title)
+
+
+def control_share(
+    release: Release, x: str, kind: str, good: Sequence[str], name: str, title: str | None = None
+) -> alt.LayerChart:
+    """A control chart of a share (a p-chart): what part of each step is of a ``good`` category of dimension ``kind``.
+
+    The limits are those of the exact binomial distribution, which for few cases are wide, and one-sided near 100 %.
+    """
+    measure = _measure(release, None)
+    steps, wholes, periods, notes = _series(release.over(*_keep(release, x)), measure, x)
+    rows = release.frame.filter(pl.col(kind).is_in(list(good)), pl.col(x) != TOTAL)
+    sums = {
+        step: (n, held)
+        for step, n, held in rows.group_by(x).agg(pl.col(measure).sum(), pl.col("withheld").any()).iter_rows()
+    }
+    parts = [
+        None if sums.get(step, (0, False))[1] or not whole else sums.get(step, (0, False))[0]
+        for step, whole in zip(steps, wholes, strict=True)
+    ]
+    known = [(p, w) for p, w in zip(parts, wholes, strict=True) if p is not None and w]
+    if len(known) < 2:
+        raise ValueError(f"release {release.name}: a control chart needs two published values")
+    mean, some = requests.share_limits([p for p, _ in known], [w for _, w in known])
+    found = iter(some)
+    bounds = [next(found) if p is not None and w else (None, None) for p, w in zip(parts, wholes, strict=True)]
+    series = [p / w if p is not None and w else None for p, w in zip(parts, wholes, strict=True)]
+    return _control(release, name, x, steps, series, mean, bounds, periods, notes, ".0%", title)
+
+
+def _series(release: Release, measure: str, x: str) -> tuple[list[str], list[int | None], list[str], list[str]]:
     points, periods = _points(release, measure, x, over=x)
     steps, cut = _steps(x, points, periods)
     table = {step: (v, held) for step, v, held in points.iter_rows()}
     series = [table.get(step, (0, False))[0] for step in steps]
-    pairs = [(a, b) for a, b in pairwise(series) if a is not None and b is not None]
-    if not pairs:
-        raise ValueError(f"release {release.name}: a control chart needs two published values in a row")
-    shown = [v for v in series if v is not None]
-    mean = sum(shown) / len(shown)
-    width = 2.66 * sum(abs(a - b) for a, b in pairs) / len(pairs)
-    low, high = max(0.0, mean - width), mean + width
+    held = sum(table.get(step, (0, False))[1] for step in steps)
+    return steps, series, periods, _gaps(held, sum(v is None for v in series) - held) + _edges(cut)
+
+
+def _keep(release: Release, x: str) -> list[str]:
+    return ["period", x] if "period" in release.dimensions else [x]
+
+
+def _control(
+    release: Release, measure: str, x: str, steps: list[str], series: list[float | None], mean: float,
+    bounds: Sequence[tuple[float | None, float | None]], periods: list[str], notes: list[str], form: str,
+    title: str | None,
+) -> Any:  # fmt: skip
+    states = ["no value", "within the limits", "signal"]
+    signals = {
+        n
+        for n, (v, (low, high)) in enumerate(zip(series, bounds, strict=True))
+        if v is not None and low is not None and high is not None and not low <= v <= high
+    }
+    known = [n for n, v in enumerate(series) if v is not None]
+    for start, end in requests.runs([v for v in series if v is not None], mean):
+        signals |= set(known[start : end + 1])
     values = [
         {
-            "x": _position(x, step), "step": _step_name(x, step), "value": v,
-            "state": "no value" if v is None else "within the limits" if low <= v <= high else "outside the limits",
+            "x": _position(x, step), "step": _step_name(x, step), "value": v, "low": low, "high": high,
+            "state": states[0] if v is None else states[2] if n in signals else states[1],
         }
-        for step, v in zip(steps, series, strict=True)
+        for n, (step, v, (low, high)) in enumerate(zip(steps, series, bounds, strict=True))
     ]  # fmt: skip
-    outside = [v for v in values if v["state"] == "outside the limits"]
-    finding = (
-        f"{_count(len(outside), 'value', 'values')} of {len(shown)} outside the control limits"
-        if outside
-        else "All values within the control limits"
-    )
-    held = sum(table.get(step, (0, False))[1] for step in steps)
-    notes = _gaps(held, len(series) - len(shown) - held) + _edges(cut)
+    named = [_step_name(x, steps[n]) for n in sorted(signals)]
+    finding = f"No signal in {len(known)} {label(x).lower()}s: what differs is within chance"
+    if named:
+        finding = f"{_count(len(named), 'signal', 'signals')}: {', '.join(named[:3])}{' …' if len(named) > 3 else ''}"
+    if len(known) < 8:
+        notes = [*notes, f"{len(known)} values are few for limits (8 or more make a baseline)"]
+    show = f"{mean:.0%}" if "%" in form else f"{mean:,.1f}"
     place = (
         alt.X(
             "x:T",
@@ -568,22 +649,31 @@ def control(release: Release, x: str, measure: str | None = None, title: str | N
         if x in _CLOCK
         else alt.X("x:N", sort=[v["x"] for v in values], title=label(x), axis=_axis(grid=False, labelAngle=0))
     )
-    scale = alt.Scale(domain=["within the limits", "outside the limits"], range=[PALETTE[0], PALETTE[1]])
-    tips = [_tip("step", label(x)), _tip("value", label(measure), _NUMBER), _tip("state", "State")]
-    base = alt.Chart(_inline(values)).encode(x=place, y=_quantity("value", measure, axis="y"), tooltip=tips)
-    limits = [
-        {"at": round(low, 1), "text": f"lower limit {low:,.0f}"}, {"at": round(mean, 1), "text": f"mean {mean:,.0f}"},
-        {"at": round(high, 1), "text": f"upper limit {high:,.0f}"},
+    scale = alt.Scale(domain=states[1:], range=[PALETTE[0], PALETTE[1]])
+    tips = [
+        _tip("step", label(x)), _tip("value", label(measure), form), _tip("low", "Lower limit", form),
+        _tip("high", "Upper limit", form), _tip("state", "State"),
     ]  # fmt: skip
-    frame = alt.Chart(_inline(limits)).encode(y="at:Q")
+    axis = {"format": "%"} if "%" in form else {"format": _NUMBER, "tickMinStep": 1}
+    y = alt.Y("value:Q", title=label(measure), axis=_axis(**axis), scale=alt.Scale(zero="%" not in form))
+    base = alt.Chart(_inline(values)).encode(x=place, tooltip=tips)
+    middle = alt.Chart(_inline([{"at": mean, "text": f"mean {show}"}])).encode(y="at:Q")
     chart = alt.layer(
-        frame.mark_rule(color=MUTED, strokeDash=[5, 4]),
-        frame.mark_text(align="left", dy=-7, dx=3, color=MUTED, fontSize=11).encode(x=alt.value(0), text="text:N"),
-        base.mark_line(color=PALETTE[0], strokeWidth=2, invalid="break-paths-show-path-domains"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(color=alt.Color("state:N", scale=scale, title=None)),
-    ).properties(height=300)
-    said = [f"mean {mean:,.0f}, limits {low:,.0f} to {high:,.0f}", *(f"{v['step']} {v['value']:,}" for v in outside)]
+        base.mark_area(interpolate="step", color=EMPTY).encode(y="low:Q", y2="high:Q"),
+        middle.mark_rule(color=MUTED, strokeDash=[5, 4]),
+        middle.mark_text(align="left", dy=-7, dx=3, color=MUTED, fontSize=11).encode(x=alt.value(0), text="text:N"),
+        base.mark_line(color=PALETTE[0], strokeWidth=2, invalid="break-paths-show-path-domains").encode(y=y),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=y, color=alt.Color("state:N", scale=scale, title=None)
+        ),
+    ).properties(height=280)
+    said = [f"mean {show}", *(f"signal in {name}" for name in named)]
     return _finish(chart, release, title or finding, notes, said, "Control chart", periods)
+
+
+def _nothing() -> Any:
+    empty = alt.Chart(_inline([])).mark_point()
+    return alt.layer(empty).properties(height=20)
 
 
 # ---- the release's rows ---------------------------------------------------------------------------------------------
@@ -701,6 +791,10 @@ def _universe(dimension: str, rows: pl.DataFrame, measure: str, top: int) -> lis
     if dimension in _CLOCK:
         return sorted(rows[dimension].unique())
     return _ranked(rows, dimension, measure)[:top]
+
+
+def _own_order(rows: pl.DataFrame, dimension: str) -> list[str]:
+    return sorted(rows[dimension].unique().to_list(), key=lambda name: (requests.rank(dimension, name), name))
 
 
 def _ranked(rows: pl.DataFrame, dimension: str, measure: str) -> list[str]:

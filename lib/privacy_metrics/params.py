@@ -128,6 +128,8 @@ class Organisation(_Section):
 
     name: str = Field(min_length=1)
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")
+    subdivision: str | None = Field(default=None, description="a part of the country with public holidays of its own")
+    extra_holidays: dict[date, str] = Field(default={}, description="holidays that the law adds, with their names")
     time_zone: Annotated[str, AfterValidator(_known_zone)]
 
 
@@ -213,10 +215,18 @@ class Countries(_Section):
 
 
 class RequestRegister(_Section):
-    """The register of data-subject requests."""
+    """The register of data-subject requests: CSV, Parquet or XLSX, by the file's suffix.
 
-    kind: Literal["csv"] = "csv"
+    ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values.
+    """
+
     path: str
+    as_of: date | None = Field(default=None, description="the day it was exported; without it, its latest entry's day")
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, str | None]] = {}
+    fill: dict[str, str | None] = {}
+    date_format: str | None = None
+    separator: str = ","
 
 
 class Sources(_Section):

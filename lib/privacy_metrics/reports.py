@@ -40,9 +40,9 @@ from markupsafe import Markup
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from . import charts, folders
+from . import charts, folders, tables, workbook
 from .disclosure import Release
-from .params import WorkbookError
+from .params import Params, Period, ReportSpec, WorkbookError
 
 TIMEOUT = 600
 """Seconds that one cell may take."""
@@ -566,3 +566,205 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+# ---- a period's reports ---------------------------------------------------------------------------------------------
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+"""The workbook's own notebooks; one of the same name beside the params folder comes first."""
+
+
+def make(params: Params, period: Period, done: Callable[[Job], None] = lambda job: None) -> tuple[Path, bool]:
+    """Makes ``outputs/PERIOD`` from what is collected: reports, executed notebooks, data files and a manifest.
+
+    Gives the folder, and whether it was made: it is not when it stands there whole, from the same input, parameters,
+    notebooks and code. Raises NotebookFailed or WorkbookError with the folder as it was.
+    """
+    final = params.outputs(period)
+    kinds = {"usage": params.reports.usage, "compliance": params.reports.compliance}
+    sources = {name: _notebook(params, name) for spec in kinds.values() for name in spec.notebooks}
+    with folders.locked(final.with_name(f".{final.name}.lock")):
+        state = _state(params, period, sources)
+        if _is_whole(final, state):
+            return final, False
+        book = workbook.open_workbook(period.label, str(params.folder))
+
+        def build(new: Path) -> None:
+            missing = {name: why for name, path in sources.items() if (why := _lacks(path, params))}
+            given = {"period": period.label, "params": os.path.relpath(params.folder, params.root)}
+            jobs = [
+                Job(path, new / "notebooks" / path.name, given, params.root)
+                for name, path in sources.items()
+                if name not in missing
+            ]
+            executed = dict(zip((job.notebook.stem for job in jobs), run_notebooks(jobs, done=done), strict=True))
+            for kind, spec in kinds.items():
+                cover = Cover(
+                    params.organisation.name, spec.title, period.title, _scope(kind, book), _audience(params),
+                    _verdict(kind, book), _made_from(book),
+                )  # fmt: skip
+                gaps = [Section("Without evidence", missing[name]) for name in spec.notebooks if name in missing]
+                appendix = [*gaps, *_appendix(kind, book)]
+                chapters = [executed[name] for name in spec.notebooks if name in executed]
+                (new / f"{kind}.html").write_text(to_html(chapters, cover, appendix), "utf-8")
+            title = f"{params.organisation.name}, {period.title}"
+            export_releases(book.releases.values(), new / "data", title, f"{params.organisation.name}-{period.label}")
+            (new / "index.html").write_text(_index(params, period, book, kinds), "utf-8")
+            fingerprints = {file["file"]: file["fingerprint"] for file in book.inputs}
+            write_json(
+                new / "manifest.json",
+                manifest(
+                    new, period.label, params.as_dict(), fingerprints, state=state, account=book.record["account"]
+                ),
+            )
+
+        return write_run(final, build), True
+
+
+def _notebook(params: Params, name: str) -> Path:
+    for folder in (params.root / "notebooks", NOTEBOOKS):
+        if (path := folder / f"{name}.ipynb").is_file():
+            return path
+    raise WorkbookError(f"reports: no notebook {name}.ipynb in {params.root / 'notebooks'} or {NOTEBOOKS}")
+
+
+def _lacks(notebook: Path, params: Params) -> str:
+    """Why a notebook can't be run: its metadata say which source it needs, and the parameters have none."""
+    needs = json.loads(notebook.read_text("utf-8")).get("metadata", {}).get("privacy_metrics", {}).get("needs")
+    if needs and getattr(params.sources, needs) is None:
+        return f"No register of {needs} is given (params: sources.{needs}), so nothing can be said about it."
+    return ""
+
+
+def _state(params: Params, period: Period, notebooks: Mapping[str, Path]) -> str:
+    """What a run depends on, in one fingerprint: collections, parameters, notebooks, and the code."""
+    collected = [workbook.state(params, p) for p in period.history(params.reports.history)]
+    code = [p for p in sorted(Path(__file__).parent.rglob("*")) if p.suffix in (".py", ".j2", ".css", ".js", ".csv")]
+    digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (*notebooks.values(), *code)]
+    versions = {name: version(name) for name in PACKAGES}
+    text = json.dumps([collected, params.as_dict(), digests, versions], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_whole(folder: Path, state: str) -> bool:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return False
+    noted = json.loads(path.read_text("utf-8"))
+    return noted["state"] == state and all(
+        (folder / name).is_file() and hashlib.sha256((folder / name).read_bytes()).hexdigest() == file["sha256"]
+        for name, file in noted["files"].items()
+    )
+
+
+def _audience(params: Params) -> str:
+    if params.disclosure.audience == "public":
+        return f"Public: every figure is about at least {params.disclosure.threshold} people"
+    return "Internal: for the accountable staff"
+
+
+def _scope(kind: str, book: workbook.Workbook) -> str:
+    if kind == "usage":
+        lines = book["line_account"]
+        return f"{lines.value('lines', line='used'):,} page views of {lines.value('lines'):,} log lines"
+    return "Rights requests that the company answers for as controller"
+
+
+def _made_from(book: workbook.Workbook) -> str:
+    day = (book.record.get("requests") or {}).get("as_of")
+    return f"{len(book.inputs):,} input files" + (f"; the register as of {day}" if day else "")
+
+
+def _verdict(kind: str, book: workbook.Workbook) -> str:
+    """One sentence for the cover."""
+    if kind == "usage":
+        release = book["sessions_by_month"] if "sessions_by_month" in book.releases else None
+        if release is None:
+            return ""
+        people = f" of {tables.number(release.value('people'))} people" if "people" in release.measures else ""
+        return f"{tables.number(release.value('sessions'))} sessions{people}"
+    if "requests_by_right" not in book.releases:
+        return "No evidence: no register of requests is given"
+    received, judged = book["requests_by_right"].value("requests"), book["requests_on_time"]
+    fell_due, on_time = judged.value("requests"), judged.value("requests", on_time="on time")
+    overdue = book["requests_open"].value("requests", due="overdue")
+    said = f"{tables.number(received)} requests received"
+    if fell_due:
+        said += f"; of {tables.number(fell_due)} that fell due, {tables.number(on_time)} were answered on time"
+    return f"{said}; {tables.number(overdue)} overdue and open" if overdue != 0 else f"{said}; none overdue"
+
+
+def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
+    account = "line_account" if kind == "usage" else "register_account"
+    shown = [r for r in book.releases.values() if r.name.startswith(("request", "register")) == (kind == "compliance")]
+    sections = []
+    if account in book.releases:
+        release = book[account]
+        meaning = dict(note.split(": ", 1) for note in release.notes if ": " in note)
+        name, measure = release.dimensions[0], release.measures[0]
+        rows = [(c, v, meaning.get(c, "")) for c, v in release.frame.select(name, measure).iter_rows()]
+        sections.append(
+            Section(release.title, _NOTHING_LOST[kind], (charts.label(name), charts.label(measure), ""), rows)
+        )
+    sections.append(withheld(shown))
+    meant = [(r.title, " ".join(r.notes)) for r in shown if r.notes and r.name != account]
+    if meant:
+        sections.append(Section("What the tables count", "", ("Table", "Meaning"), meant))
+    policy = book.params.disclosure
+    sections.append(
+        Section(
+            "Method",
+            _METHOD[kind],
+            ("Parameter", "Value"),
+            [
+                ("Time zone of the period and of every hour", book.params.organisation.time_zone),
+                ("Fewest distinct people in a published cell", policy.threshold),
+                ("Bits kept of an IPv4 address before its country is looked up", policy.ipv4_bits),
+                ("Bits kept of an IPv6 address", policy.ipv6_bits),
+                ("Seconds without a request that end a session", policy.session_gap),
+            ]
+            if kind == "usage"
+            else [
+                ("Public holidays of", book.params.organisation.country),
+                ("Time zone of receipt", book.params.organisation.time_zone),
+                ("Fewest people in a published cell of a breakdown", policy.threshold),
+            ],
+        )
+    )
+    if book.notes:
+        sections.append(Section("Notes of the collection", "", ("Note",), [(note,) for note in book.notes]))
+    return sections
+
+
+_NOTHING_LOST = {
+    "usage": "Lines read are lines used and lines excluded, each for the first reason that applies, in this order.",
+    "compliance": "Rows read are rows used and rows excluded because they contradict themselves.",
+}
+_METHOD = {
+    "usage": "Addresses are truncated before anything else is done with them, their country is looked up, and they are "
+    "never written. A visitor is the account where the log knows it, else a keyed hash of truncated address and "
+    "client; the key is random, made for the period, and destroyed with it. Only tables that pass the disclosure "
+    "policy leave the confidential zone.",
+    "compliance": "Due dates follow GDPR Art. 12(3) and Regulation 1182/71: one month, or three where an extension was "
+    "told in time, counted in calendar days in the controller's time zone, and moved past weekends and public "
+    "holidays. On time is given strictly, and with the days credited in which identity or clarification was awaited. "
+    "Names, addresses and free text of the register are never read.",
+}
+
+
+def _index(params: Params, period: Period, book: workbook.Workbook, kinds: Mapping[str, ReportSpec]) -> str:
+    cover = Cover(
+        params.organisation.name, "Privacy compliance workbook", period.title, audience=_audience(params),
+        source=_made_from(book),
+    )  # fmt: skip
+    about = {
+        "usage": "How the service is used: people, sessions, places, clients, areas and products, and what changed",
+        "compliance": "How people's rights requests were handled, against the limits of the law",
+    }
+    links = [(f"{kind}.html", spec.title, about[kind]) for kind, spec in kinds.items()]
+    links += [
+        ("data/datapackage.json", "Data files", f"{len(book.releases)} tables as CSV and Parquet, with a data package"),
+        ("manifest.json", "Manifest", "Inputs, parameters and versions, and every file's SHA-256"),
+    ]
+    facts = [(spec.title, _verdict(kind, book)) for kind, spec in kinds.items()]
+    return index_html(cover, links, facts)

@@ -6,6 +6,7 @@ Text from data is only ever text: great_tables escapes cells, and what is made h
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import great_tables as gt
 import polars as pl
 
+from . import requests
 from .charts import category, growth, label, period_title, span_title
 from .disclosure import TOTAL, Release
 
@@ -147,6 +149,39 @@ def figure(
         against = f"against {number(before)} in {period_title(periods[-2])}"
         change = against if now is None or before is None else f"{growth(now, before)} {against}"
     return Figure(name or label(measure), number(now), change, note)
+
+
+def share(release: Release, name: str, *, whole: str = "", note: str = "", **parts: Sequence[str]) -> Figure:
+    """What part of a release is of the given categories, as a key figure with its Wilson interval.
+
+    ``share(on_time, "Answered on time", on_time=["on time"])``; of a trend, the change in the number of the others is
+    left to the control chart. ``whole`` names what the share is of.
+    """
+    if not isinstance(release, Release):
+        raise TypeError(f"a key figure is a Release's, not a {type(release).__name__}'s: ask the workbook for a table")
+    (dimension, categories), at = *parts.items(), {"period": release.period} if "period" in release.dimensions else {}
+    total = release.value(release.measures[0], **at)
+    counts = [release.value(release.measures[0], **{dimension: c}, **at) for c in categories]
+    if total is None or any(c is None for c in counts):
+        return Figure(name, WITHHELD, "", note)
+    if not total:
+        return Figure(name, "–", f"no {whole or 'cases'}", note)
+    part = sum(c for c in counts if c is not None)
+    low, high = requests.wilson(part, total)
+    change = f"{part:,} of {total:,}{f' {whole}' if whole else ''}"
+    interval = f"95 % interval {requests.percent(low)} to {requests.percent(high)}"
+    return Figure(name, requests.percent(part / total), change, f"{note}; {interval}" if note else interval)
+
+
+def waited(release: Release, share: float, name: str) -> Figure:
+    """The days by which ``share`` of the requests were answered, from the life table ``requests_waiting``."""
+    course = requests.waiting(release)
+    if course is None:
+        return Figure(name, WITHHELD)
+    low, high = ("not reached" if day is None else f"{day:,}" for day in course.percentile_band(share))
+    day = course.percentile(share)
+    value = "not reached" if day is None else f"{day:,} {'day' if day == 1 else 'days'}"
+    return Figure(name, value, f"95 % interval {low} to {high}", f"of {course.requests:,} requests, open ones included")
 
 
 class figures:

@@ -6,21 +6,24 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from . import folders, geography, sources, technical
+from . import folders, geography, requests, sources, technical
+from .deadlines import Calendar
 from .disclosure import Cells, Policy, Release, release, trend
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -34,8 +37,8 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     """Reads the raw input of ``period`` once and writes its pseudonymous sessions into the confidential zone.
 
     Skips the reading when neither the input nor what it depends on has changed. Gives the record of the collection:
-    ``account`` (lines read, used, and excluded by reason), ``inputs``, ``notes``. Raises WorkbookError, with what was
-    there before still in place.
+    ``account`` (lines read, used, and excluded by reason), ``requests`` (the same of the register's rows, and its day),
+    ``inputs``, ``notes``. Raises WorkbookError, with what was there before still in place.
     """
     for spec in params.tables:
         technical.check(spec)
@@ -43,16 +46,25 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
         found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
-        state = _state(params, found)
-        if (record := _record(zone)) and record["state"] == state:
-            return record
+        state = {"technical": _state(params, found), "requests": _state_of_requests(params)}
+        old = _record(zone)
+        if old and old["state"] == state:
+            return old
         key = _key(zone)
 
         def build(new: Path) -> None:
             new.chmod(0o700)
-            record = _read(params, period, found, key, new, progress)
+            if old and old["state"]["technical"] == state["technical"]:
+                for name in FRAMES:
+                    shutil.copy2(zone / f"{name}.parquet", new)
+                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
+            else:
+                record = _read(params, period, found, key, new, progress)
+            record |= _read_requests(params, new)
+            record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             _write_private(new / "key", key)
-            _write_private(new / "collect.json", json.dumps({**record, "state": state}, indent=1).encode())
+            record |= {"layout": LAYOUT, "state": state}
+            _write_private(new / "collect.json", json.dumps(record, indent=1).encode())
 
         folders.replace(zone, build)
         record = _record(zone)
@@ -63,6 +75,12 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
 def is_collected(params: Params, period: Period) -> bool:
     """Whether the confidential zone holds ``period``."""
     return _record(params.confidential(period)) is not None
+
+
+def state(params: Params, period: Period) -> dict[str, str] | None:
+    """What the collection of ``period`` was made from, as fingerprints; None where it is not collected."""
+    record = _record(params.confidential(period))
+    return record["state"] if record else None
 
 
 def close(params: Params, period: Period) -> None:
@@ -89,7 +107,8 @@ def _write_private(path: Path, content: bytes) -> None:
 
 def _record(zone: Path) -> dict[str, Any] | None:
     path = zone / "collect.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    record = json.loads(path.read_text()) if path.is_file() else None
+    return record if record and record.get("layout") == LAYOUT else None
 
 
 def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
@@ -100,6 +119,48 @@ def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
     kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
     limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+def _state_of_requests(params: Params) -> str:
+    spec = params.sources.requests
+    if not spec:
+        return ""
+    path = params.path(spec.path)
+    stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _read_requests(params: Params, new: Path) -> dict[str, Any]:
+    """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
+    spec = params.sources.requests
+    if not spec:
+        return {"requests": None, "register_inputs": []}
+    path = params.path(spec.path)
+    mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
+    register = requests.read_register(
+        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
+    )
+    used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
+    used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
+    kept = register.requests.with_columns(
+        request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
+    )
+    for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
+        frame.write_parquet(new / f"{name}.parquet", compression="zstd")
+        (new / f"{name}.parquet").chmod(0o600)
+    entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
+    as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
+    record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
+    return {"requests": record, "register_inputs": [_input(params, path)]}
+
+
+def _input(params: Params, path: Path) -> dict[str, Any]:
+    return {
+        "file": os.path.relpath(path, params.root),
+        "bytes": path.stat().st_size,
+        "fingerprint": sources.fingerprint(path),
+    }
 
 
 def _read(
@@ -128,17 +189,16 @@ def _read(
     for name in FRAMES:
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
         (new / f"{name}.parquet").chmod(0o600)
-    inputs = [
-        {
-            "file": os.path.relpath(path, params.root),
-            "bytes": path.stat().st_size,
-            "fingerprint": sources.fingerprint(path),
-        }
-        for path in [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
-    ]
+    files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
+    inputs = [_input(params, path) for path in files_read]
     account = dict(hits.account)
+    if account["read"] == account["outside period"] + account["broken"]:
+        raise sources.SourceError(
+            f"no line of {period.label} among the {account['read']:,} lines read ({account['broken']:,} broken); "
+            "is it the right period, and are these the right logs (sources.technical)?"
+        )
     assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {"period": period.label, "account": account, "inputs": inputs, "notes": notes}
+    return {"period": period.label, "account": account, "technical_inputs": inputs, "notes": notes}
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -157,6 +217,8 @@ class Workbook:
     releases: dict[str, Release]
     notes: tuple[str, ...] = ()
     inputs: list[dict[str, Any]] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What ``collect`` noted: accounts, and the day of the register."""
     _history: dict[str, Workbook] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Release:
@@ -170,8 +232,12 @@ class Workbook:
 
     def trend(self, name: str) -> Release:
         """Table ``name`` of the earlier periods that are collected and of this one, oldest first."""
-        books = [self._book(p) for p in self.period.history(self.params.reports.history)[:-1]]
-        return trend([*(b[name] for b in books if b and name in b.releases), self[name]])
+        return trend([book[name] for book in self.periods().values() if name in book.releases])
+
+    def periods(self) -> dict[str, Workbook]:
+        """The workbooks of the earlier periods that are collected, and this one, by label, oldest first."""
+        earlier = {p.label: self._book(p) for p in self.period.history(self.params.reports.history)[:-1]}
+        return {label: book for label, book in earlier.items() if book} | {self.period.label: self}
 
     def _book(self, period: Period) -> Workbook | None:
         if period.label not in self._history:
@@ -218,7 +284,43 @@ def _open(params: Params, period: Period) -> Workbook:
     policy = Policy(params.disclosure.threshold, params.disclosure.audience)
     made = release([technical.cells(spec, frames, period) for spec in params.tables], policy)
     made |= release([_line_account(record["account"], period)], Policy(policy.threshold, policy.audience, people=False))
-    return Workbook(params, period, made, tuple(record["notes"]), record["inputs"])
+    notes = list(record["notes"])
+    if record["requests"]:
+        made |= _release_requests(params, period, zone, record["requests"], policy)
+        notes += record["requests"]["notes"]
+    return Workbook(params, period, made, tuple(notes), record["inputs"], record)
+
+
+HANDLING = {
+    "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
+    "flow",
+}  # fmt: skip
+"""Dimensions that say when and how a request was handled, and nothing of the person."""
+
+
+def _release_requests(
+    params: Params, period: Period, zone: Path, record: dict[str, Any], policy: Policy
+) -> dict[str, Release]:
+    """The releases of the register. For the internal audience, counts by right and by how requests were handled are
+    exact: the staff who answer for it work with the register itself. What says something of the person (group, channel)
+    is controlled, and for publication everything is."""
+    register = requests.Register(
+        pl.read_parquet(zone / "requests.parquet"), pl.read_parquet(zone / "requests_excluded.parquet"),
+        record["read"], tuple(record["notes"]),
+    )  # fmt: skip
+    company = params.organisation
+    days = Calendar(company.country, company.subdivision, extra=company.extra_holidays)
+    as_of = date.fromisoformat(record["as_of"])
+    tables = requests.request_tables(register, days, period.first, period.last, as_of, period.label)
+    made: dict[str, Release] = {}
+    for table in tables:
+        if table.name == "register_account":
+            made |= release([table], Policy(policy.threshold, policy.audience, people=False))
+        elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
+            made |= release([table], Policy(policy.threshold, policy.audience, exact=True))
+        else:
+            made |= release([table], policy)
+    return made
 
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:

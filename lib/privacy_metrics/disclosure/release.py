@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -36,7 +36,7 @@ class Policy:
 
     def __str__(self) -> str:
         if not self.people:
-            return "counts of log lines, not of people"
+            return "counts of lines or rows, not of people"
         if self.exact:
             return "exact counts, for the accountable staff only"
         return f"cells of at least {self.threshold} people, {self.audience} audience"
@@ -98,6 +98,14 @@ class Release:
         return self.frame.filter(
             *((pl.col(d) != TOTAL) if d in dimensions else (pl.col(d) == TOTAL) for d in self.dimensions)
         )
+
+    def over(self, *dimensions: str) -> Release:
+        """The part of this release that is over ``dimensions`` alone, the other ones at their total."""
+        if unknown := set(dimensions) - set(self.dimensions):
+            raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
+        others = [d for d in self.dimensions if d not in dimensions]
+        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(*dimensions, *self.measures, "withheld")
+        return replace(self, dimensions=dimensions, frame=frame, seal=_SEAL)
 
     @property
     def footnote(self) -> str:

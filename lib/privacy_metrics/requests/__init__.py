@@ -1,1 +1,12 @@
-from .register import *
+"""The register of data-subject requests: read, validated and counted."""
+
+from .register import *  # noqa: F403
+from .statistics import as_known as as_known
+from .statistics import limits as limits
+from .statistics import percent as percent
+from .statistics import rank as rank
+from .statistics import request_tables as request_tables
+from .statistics import runs as runs
+from .statistics import share_limits as share_limits
+from .statistics import waiting as waiting
+from .statistics import wilson as wilson

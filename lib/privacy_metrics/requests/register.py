@@ -210,16 +210,20 @@ def read_requests(path: str | Path, **options: Any) -> pl.DataFrame:
 
 
 def read_register(
-    path: str | Path, *, zone: str = "Europe/Helsinki", mapping: RegisterMapping | None = None, as_of: date | None = None
+    path: str | Path,
+    *,
+    zone: str = "Europe/Helsinki",
+    mapping: RegisterMapping | None = None,
+    as_of: date | None = None,
 ) -> Register:
     """Reads a register from CSV (also .gz), Parquet or XLSX, by the file's suffix.
 
     Only the schema's columns are read at all. The day of receipt, and of every time, is the calendar date in ``zone``,
     the controller's. With ``as_of``, what is dated after that day is excluded as contradictory.
 
-    Raises RegisterError with every missing column, impossible date, time without zone, empty required value and unknown
-    value of an enum, up to MOST; and when the file is missing or not readable. A row that contradicts itself (EXCLUSIONS)
-    is excluded and counted, never mended.
+    Raises RegisterError with every missing column, impossible date, time without zone, empty required value and
+    unknown value of an enum, up to MOST; and when the file is missing or not readable. A row that contradicts itself
+    (EXCLUSIONS) is excluded and counted, never mended.
     """
     path, mapping = Path(path), mapping or RegisterMapping()
     if not path.is_file():
@@ -278,7 +282,9 @@ def validate(
     values, faults = _expressions(raw, zone, mapping)
     wanted = list(dict.fromkeys(mapping.source(n) for n in SCHEMA if n not in mapping.fill))
     rows = scan().select(wanted)
-    frame = rows.select(*values, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(engine="streaming")
+    frame = rows.select(*values, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(
+        engine="streaming"
+    )
     if frame["_faulty"].any():
         raise RegisterError(where, _problems(rows, faults, mapping))
     return _settle(frame.drop("_faulty"), as_of, notes)
@@ -320,7 +326,9 @@ def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[l
         else:
             source = mapping.source(column.name)
             text, dtype = pl.col(source), raw[source]
-        if isinstance(dtype, pl.Categorical | pl.Enum) or (column.kind in ("text", "enum", "country") and dtype != pl.String):
+        if isinstance(dtype, pl.Categorical | pl.Enum) or (
+            column.kind in ("text", "enum", "country") and dtype != pl.String
+        ):
             text, dtype = text.cast(pl.String), pl.String()
         if dtype == pl.String:
             # An empty field is no value, whichever way the source writes it.
@@ -394,8 +402,13 @@ def _parse_day(
         naive = naive | (day.is_not_null() if not bare_date_allowed else pl.lit(False))
     plausible = value.is_between(_FIRST, _LAST)
     impossible = text.is_not_null() & ~naive.fill_null(False) & ~plausible.fill_null(False)
-    say_zone = "has no time zone; write its offset as 2026-07-01T09:30:00+03:00, or say which zone it is in (mapping.zone)"
-    return value, [_Fault(column, naive, say_zone), _Fault(column, impossible, f"is no date that can be; it must be {column.form}")]
+    say_zone = (
+        "has no time zone; write its offset as 2026-07-01T09:30:00+03:00, or say which zone it is in (mapping.zone)"
+    )
+    return value, [
+        _Fault(column, naive, say_zone),
+        _Fault(column, impossible, f"is no date that can be; it must be {column.form}"),
+    ]
 
 
 def source_has_time(form: str) -> bool:
@@ -532,4 +545,6 @@ def _read_xlsx(path: Path, mapping: RegisterMapping) -> pl.DataFrame:
         wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
         return book.load_sheet(0, use_columns=wanted).to_polars() if wanted else pl.DataFrame(schema=names)
     except FastExcelError:
-        raise RegisterError(path.name, ["not readable as XLSX; its first sheet must hold the header and the rows"]) from None
+        raise RegisterError(
+            path.name, ["not readable as XLSX; its first sheet must hold the header and the rows"]
+        ) from None
