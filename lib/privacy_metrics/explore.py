@@ -87,16 +87,17 @@ class explore:
         self.books = book.periods()
         style = {"description_width": "90px"}
 
-        def menu(name: str, options: list[Any], value: Any = None) -> Any:
-            return widgets.Dropdown(options=options, value=value or options[0], description=name, style=style)
+        def menu(name: str, options: list[tuple[str, str]], value: str) -> Any:
+            return widgets.Dropdown(options=options, value=value, description=name, style=style)
 
         first = measures(book)
-        self.period = menu("Period", list(self.books), book.period.label)
+        self.period = menu("Period", [(label, label) for label in self.books], book.period.label)
         self.measure = menu("Measure", _named(first), "sessions" if "sessions" in first else first[0])
         one = partners(book, self.measure.value)
         self.one = menu("By", _named(one), "country" if "country" in one else one[0])
-        self.two = menu("And by", [(NONE, NONE)])
-        self.kind = menu("Chart", kinds(book, self.one.value))
+        self.two = menu("And by", [(NONE, NONE)], NONE)
+        suiting = kinds(book, self.one.value)
+        self.kind = menu("Chart", [(kind, kind) for kind in suiting], suiting[0])
         self.output = widgets.Output()
         self._settling = False
         for choice in (self.period, self.measure, self.one, self.two, self.kind):
