@@ -14,8 +14,7 @@ report: .venv/installed $(SAMPLE)
 	$(BIN)/privacy-metrics report $(PERIOD) --params $(PARAMS)
 
 lab: .venv/installed $(SAMPLE)
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/usage_trends.ipynb \
-	  --LabApp.news_url= --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
 test: .venv/installed .venv/browser $(SAMPLE)
 	$(BIN)/ruff check .
@@ -39,6 +38,9 @@ bench: .venv/installed
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	# JupyterLab asks nobody for news and updates.
+	mkdir -p .venv/etc/jupyter/labconfig
+	echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > .venv/etc/jupyter/labconfig/page_config.json
 	touch $@
 
 # A browser for the tests that look at the pages; where it can't be installed, those tests skip and say why.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from browser import browser as browser
+
 REAL = Path(os.environ.get("REAL_INPUT", Path(__file__).parents[2] / "shared" / "real"))
 
 

@@ -8,19 +8,18 @@ import json
 import re
 import stat
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import polars as pl
 import pytest
-from test_charts import EVIL, by_country, clock, made
 
+from browser import Opened
 from privacy_metrics import charts, reports
 from privacy_metrics.params import WorkbookError
 from privacy_metrics.reports import Cover, Job, NotebookFailed, Section
+from test_charts import EVIL, by_country, clock, made
 
-CHROMIUM = Path("/usr/bin/chromium")
 COVER = Cover("Example & Co", "Usage report", "July to September 2026", "All products", "internal")
 SETUP = f"""
 import sys
@@ -211,34 +210,6 @@ def test_an_index_links_only_to_its_own_folder() -> None:
     for address in ("https://example.org/", "//example.org", "/etc/passwd", "javascript:x"):
         with pytest.raises(ValueError, match="not relative"):
             reports.index_html(COVER, [(address, "x", "x")])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser: {CHROMIUM} is absent")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    options = (
-        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync"
-    )
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options.split())
-        yield chromium
-        chromium.close()
-
-
-class Opened:
-    """A page in a browser, with all that it asked for and complained of."""
-
-    def __init__(self, browser, path: Path, **options) -> None:
-        self.requests: list[str] = []
-        self.messages: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1000, "height": 900}, **options)
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
-        self.page.goto(path.as_uri())
 
 
 def test_in_a_browser_a_report_asks_for_nothing_and_hostile_text_is_dead(browser, tmp_path: Path, report: str) -> None:

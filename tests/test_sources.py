@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,3 +139,15 @@ def test_every_line_of_a_real_log_is_read(real: Path) -> None:
     frame, _ = read(real / "access.log")
     assert frame.height == (real / "access.log").read_bytes().count(b"\n")
     assert frame["time"].null_count() == 0
+
+
+def test_zstd_is_read_like_plain_text_several_frames_and_cut_ones_too(tmp_path: Path) -> None:
+    text = "".join(f"line {n}\n" for n in range(200_000)).encode()
+    frames = [pa.compress(text, "zstd", asbytes=True), pa.compress(b"last\n", "zstd", asbytes=True)]
+    (tmp_path / "a.log").write_bytes(b"".join(frames))
+    found, _ = read(tmp_path / "a.log")
+    assert found.height == 200_001
+    (tmp_path / "b.log").write_bytes(frames[0][: len(frames[0]) // 2])
+    found, files = read(tmp_path / "b.log")
+    assert 0 < found.height < 200_000
+    assert files.cut_short == [tmp_path / "b.log"]

@@ -8,9 +8,9 @@ import mistune
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_charts import EVIL, by_country, clock, made, trends
 
 from privacy_metrics import tables
+from test_charts import EVIL, by_country, clock, made, trends
 
 
 def cells_of(html: str) -> list[list[str]]:

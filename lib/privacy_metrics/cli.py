@@ -79,7 +79,7 @@ def report(period: PeriodArg, params: ParamsOpt = None) -> None:
         out.print("Nothing has changed since they were made.")
 
 
-@app.command()
+@app.command(epilog="Example: [bold]privacy-metrics close 2026Q2[/bold]")
 def close(
     period: PeriodArg,
     params: ParamsOpt = None,

@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from .params import AccessLog, Params, Period, WorkbookError
 
@@ -144,24 +147,55 @@ def _chunks(path: Path, files: Files) -> Iterator[bytes]:
     before = files.done
     try:
         with path.open("rb") as raw:
-            content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            content = _opened(raw)
             while chunk := content.read1(CHUNK):
                 files.done = before + raw.tell()
                 yield chunk
     except EOFError:
         files.cut_short.append(path)
     except (OSError, zlib.error) as error:
+        if "Truncated compressed stream" in str(error):  # what pyarrow says of zstd
+            files.cut_short.append(path)
+            return
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
     files.done = before + path.stat().st_size
 
 
+def _opened(raw: BufferedReader) -> Any:
+    """The content of a file, decompressed where its first bytes say so, whatever it is called."""
+    first = raw.peek(4)[:4]
+    if first[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=raw)
+    if first == b"\x28\xb5\x2f\xfd":
+        return _Zstd(pa.CompressedInputStream(raw, "zstd"))
+    if first and Path(raw.name).suffix in (".gz", ".zst"):
+        raise OSError(f"its content is not what its name {Path(raw.name).suffix} says")
+    return raw
+
+
+class _Zstd:
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def read1(self, size: int) -> bytes:
+        # Of a frame that is cut short, pyarrow gives nothing of the read that meets the cut: so many small ones.
+        return self.stream.read(min(size, 1 << 16))
+
+
 def _lines(block: bytes) -> pl.DataFrame:
-    # A separator that no line can hold makes the CSV reader a line reader (tests/test_sources.py pins this).
-    return pl.scan_csv(
-        block, separator="\n", quote_char=None, has_header=False, schema={"line": pl.String}, encoding="utf8-lossy",
+    # A separator that no line can hold makes the CSV reader a line reader (tests/test_sources.py pins this). The empty
+    # line before the others is there because the reader would decompress what begins like a compressed file.
+    lines = pl.scan_csv(
+        b"\n" + block,
+        separator="\n",
+        quote_char=None,
+        has_header=False,
+        schema={"line": pl.String},
+        encoding="utf8-lossy",
         empty_string_is_null=False,
-    ).collect()  # fmt: skip
+    )
+    return lines.slice(1).collect()
 
 
 def parse(lines: pl.DataFrame, *, language: bool = False) -> pl.DataFrame:

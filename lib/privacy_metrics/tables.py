@@ -124,7 +124,7 @@ class _Table(gt.GT):
 _GRID = """
 .gt_table{width:100%;border-collapse:collapse;font-size:14px;border:0}
 .gt_table tr{background:none!important}.gt_table th,.gt_table td{padding:5px 8px!important;border:0}
-.gt_title{font-size:17px;font-weight:bold}.gt_subtitle,.gt_sourcenote{font-size:12px;color:#52606D}
+.gt_heading,.gt_sourcenote{text-align:left!important}.gt_title{font-size:17px;font-weight:bold}.gt_subtitle,.gt_sourcenote{font-size:12px;color:#52606D}
 .gt_table .gt_left{text-align:left!important}.gt_table .gt_right{text-align:right!important}
 .gt_table .gt_col_headings{border-bottom:2px solid #1B2733}.gt_table .gt_row{border-bottom:1px solid #D9DEE4}
 """.strip().replace("\n", "")
