@@ -38,7 +38,12 @@ _NUMBER = ",d"
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS = tuple(f"{hour:02}" for hour in range(24))
 _CLOCK = {"week": "%G-W%V", "month": "%Y-%m"}
-_WORDS = {"os": "Operating system", "referrer_kind": "Kind of referrer", "referrer_site": "Referring site"}
+_WORDS = {
+    "os": "Operating system",
+    "hits": "Page views",
+    "referrer_kind": "Kind of referrer",
+    "referrer_site": "Referring site",
+}
 _REGISTER = ("right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row")
 _TWICE = "not added up over two periods"
 _HATCH = "M-1,1L1,-1"
