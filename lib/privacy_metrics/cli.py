@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from . import __version__
@@ -41,8 +50,8 @@ def sample(
     """Make the sample company's input: three quarters of access logs, a country database and registers."""
     from .sample import make_sample
 
-    with _spinner(f"Making the sample in {folder}"):
-        make_sample(folder, seed=seed, lines=lines)
+    with _steps(f"Making the sample in {folder}", "days") as progress:
+        make_sample(folder, seed=seed, lines=lines, progress=progress)
     out.print(f"Sample input is in {folder}")
 
 
@@ -69,8 +78,8 @@ def report(period: PeriodArg, params: ParamsOpt = None) -> None:
     loaded, wanted = Params.load(params), Period.parse(period)
     _collect_history(loaded, wanted)
     record = _collect(loaded, wanted)
-    with _spinner(f"Running the notebooks of {wanted.label}"):
-        folder, made = reports.make(loaded, wanted)
+    with _steps(f"Running the notebooks of {wanted.label}", "notebooks") as progress:
+        folder, made = reports.make(loaded, wanted, progress)
     if made:
         _print_account(record)
     for name in ("index.html", "usage.html", "compliance.html"):
@@ -147,12 +156,14 @@ def _bar(title: str) -> Iterator:
 
 
 @contextmanager
-def _spinner(title: str) -> Iterator[None]:
-    if err.is_terminal:
-        with err.status(title):
-            yield
-    else:
-        yield
+def _steps(title: str, unit: str) -> Iterator:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def main() -> None:

@@ -574,7 +574,9 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 """The workbook's own notebooks; one of the same name beside the params folder comes first."""
 
 
-def make(params: Params, period: Period, done: Callable[[Job], None] = lambda job: None) -> tuple[Path, bool]:
+def make(
+    params: Params, period: Period, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[Path, bool]:
     """Makes ``outputs/PERIOD`` from what is collected: reports, executed notebooks, data files and a manifest.
 
     Gives the folder, and whether it was made: it is not when it stands there whole, from the same input, parameters,
@@ -597,6 +599,13 @@ def make(params: Params, period: Period, done: Callable[[Job], None] = lambda jo
                 for name, path in sources.items()
                 if name not in missing
             ]
+            ended: list[Job] = []
+
+            def done(job: Job) -> None:
+                ended.append(job)
+                progress(len(ended), len(jobs))
+
+            progress(0, len(jobs))
             executed = dict(zip((job.notebook.stem for job in jobs), run_notebooks(jobs, done=done), strict=True))
             for kind, spec in kinds.items():
                 cover = Cover(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -147,11 +147,16 @@ _WEEK = np.array([1.15, 1.2, 1.2, 1.15, 1.0, 0.55, 0.5])
 
 
 def make_sample(
-    folder: Path, seed: int = 20260701, periods: Sequence[str] = ("2026Q1", "2026Q2", "2026Q3"), lines: int = 300_000
+    folder: Path,
+    seed: int = 20260701,
+    periods: Sequence[str] = ("2026Q1", "2026Q2", "2026Q3"),
+    lines: int = 300_000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Writes ``logs/access-DAY.log.gz`` for each day of ``periods``, ``countries.mmdb`` and ``requests.csv``.
 
-    ``lines`` is about how many log lines a quarter holds. What was in ``folder`` before is replaced in one step.
+    ``lines`` is about how many log lines a quarter holds; ``progress`` hears of the days done, and of all. What was
+    in ``folder`` before is replaced in one step.
     """
     parsed = [Period.parse(p) for p in periods]
 
@@ -161,10 +166,11 @@ def make_sample(
         (new / "logs").mkdir()
         world = _World(seed, networks, people=11_500, agents=220)
         days = [day for period in parsed for day in period.days]
-        for day, content in _by_file(world, days, parsed[0].first, lines / 91, oddities=True):
+        for number, (day, content) in enumerate(_by_file(world, days, parsed[0].first, lines / 91, oddities=True), 1):
             path = new / "logs" / f"access-{day}.log.gz"
             with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
                 file.write(content)
+            progress(number, len(days))
         _requests(seed, parsed).write_csv(new / "requests.csv")
 
     folders.replace(folder, build)
