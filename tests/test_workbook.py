@@ -147,12 +147,12 @@ def test_a_log_cut_in_a_gzip_block_is_read_up_to_the_cut_and_says_so(tmp_path: P
 
 
 def test_without_countries_only_when_that_is_said(tmp_path: Path) -> None:
-    params = company(tmp_path, people(12))
+    params = company(tmp_path, people(40))
     (tmp_path / "countries.mmdb").unlink()
     text = (tmp_path / "params" / "company.yaml").read_text().replace("{mmdb: countries.mmdb}", "{none: true}")
     (tmp_path / "params" / "company.yaml").write_text(text)
     book = workbook.open_workbook("2026Q3", str(params.folder))
-    assert book["sessions_by_country"].value("people", country="unknown") == 12
+    assert book["sessions_by_country"].value("people", country="unknown") == 40
     assert any("countries: none were looked up" in note for note in book.notes)
 
 

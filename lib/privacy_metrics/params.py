@@ -240,6 +240,11 @@ class Disclosure(_Section):
 
     audience: Literal["internal", "public"] = "internal"
     threshold: int = Field(default=10, ge=2, description="fewest distinct people in a published cell")
+    p_percent: float = Field(default=10, ge=0, le=100, description="the second largest contributor's best estimate")
+    dominance: float = Field(default=90, ge=50, le=100, description="largest share of one person in a cell, in percent")
+    group: int = Field(default=30, ge=2, description="fewest people of a group that may all share one category")
+    protection: float | None = Field(default=None, ge=2, description="width of the interval of a withheld value")
+    relative: float = Field(default=0.1, ge=0, le=10, description="and its width as a share of the value")
     ipv4_bits: int = Field(default=16, ge=0, le=16, description="bits kept of an IPv4 address")
     ipv6_bits: int = Field(default=32, ge=0, le=48, description="bits kept of an IPv6 address")
     session_gap: int = Field(default=1800, ge=60, le=86400, description="seconds without a request that end a session")

@@ -620,6 +620,7 @@ def make(
             export_releases(book.releases.values(), new / "data", title, f"{params.organisation.name}-{period.label}")
             (new / "index.html").write_text(_index(params, period, book, kinds), "utf-8")
             fingerprints = {file["file"]: file["fingerprint"] for file in book.inputs}
+            workbook.publish(book)
             write_json(
                 new / "manifest.json",
                 manifest(

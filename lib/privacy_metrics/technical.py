@@ -394,15 +394,47 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
     for size in range(len(spec.dimensions), -1, -1):
         for kept in combinations(spec.dimensions, size):
             part = data.group_by(*kept).agg(*aggregates) if kept else data.select(*aggregates)
+            part = _with_largest(part, data, kept, counts[spec.measures[0]])
             margin = [nw.lit(TOTAL).alias(d) for d in spec.dimensions if d not in kept]
             parts.append(
-                part.with_columns(*margin).select(*(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted)
+                part.with_columns(*margin).select(
+                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, "largest", "second"
+                )
             )
     frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
-        _in_order(frame, spec.dimensions), (),
+        _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, rows),
     )  # fmt: skip
+
+
+POPULATIONS = {"sessions": "visits", "areas": "visits", "steps": "steps", "products": "products"}
+"""What a table of each frame counts: tables of one population have the same margins. Every hit is in one area, so that
+hits by area and hits by country have one total."""
+
+
+def _nesting(spec: TableSpec, rows: pl.DataFrame) -> dict[str, tuple[str, dict[str, str]]]:
+    if "browser_version" not in spec.dimensions or "browser" not in rows.columns:
+        return {}
+    pairs = rows.select(pl.col("browser_version", "browser").cast(pl.String)).unique()
+    return {"browser_version": ("browser", dict(pairs.iter_rows()))}
+
+
+def _with_largest(part: Any, data: Any, kept: Sequence[str], count: Any) -> Any:
+    """Adds ``largest`` and ``second``: what the two largest contributors to a cell have of the first measure."""
+    each = data.group_by(*kept, "visitor").agg(own=count.cast(nw.Int64))
+    most = each.group_by(*kept).agg(largest=nw.col("own").max()) if kept else each.select(largest=nw.col("own").max())
+    # The second largest is the largest again where two have as much.
+    joined = each.join(most, on=list(kept), how="left") if kept else each.join(most, how="cross")
+    below = joined.with_columns(top=(nw.col("own") == nw.col("largest")).cast(nw.Int64)).with_columns(
+        rest=nw.when(nw.col("top") == 0).then(nw.col("own"))
+    )
+    sums = [nw.col("top").sum().alias("tops"), nw.col("rest").max().alias("next"), nw.col("largest").max()]
+    found = below.group_by(*kept).agg(*sums) if kept else below.select(*sums)
+    found = found.with_columns(
+        second=nw.when(nw.col("tops") > 1).then(nw.col("largest")).otherwise(nw.col("next").fill_null(0))
+    ).select(*kept, nw.col("largest").fill_null(0), "second")
+    return part.join(found, on=list(kept), how="left") if kept else part.join(found, how="cross")
 
 
 def _in_order(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:

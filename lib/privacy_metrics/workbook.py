@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import polars as pl
 
 from . import folders, geography, requests, sources, technical
 from .deadlines import Calendar
-from .disclosure import Cells, Policy, Release, release, trend
+from .disclosure import Audit, Cells, Policy, Release, control, load, release, save, trend, view
+from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
@@ -219,6 +220,10 @@ class Workbook:
     inputs: list[dict[str, Any]] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict, repr=False)
     """What ``collect`` noted: accounts, and the day of the register."""
+    audit: Audit | None = field(default=None, repr=False)
+    """What disclosure control did, in counts."""
+    fingerprint: str = field(default="", repr=False)
+    """Of all that the releases were made from."""
     _history: dict[str, Workbook] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Release:
@@ -241,7 +246,7 @@ class Workbook:
 
     def _book(self, period: Period) -> Workbook | None:
         if period.label not in self._history:
-            if not is_collected(self.params, period):
+            if not is_collected(self.params, period) and not _versions(self.params, period):
                 return None
             self._history[period.label] = _open(self.params, period)
         return self._history[period.label]
@@ -257,7 +262,7 @@ def open_workbook(period: str, params: str | None = None) -> Workbook:
     """
     loaded = Params.load(params)
     wanted = Period.parse(period)
-    if not is_collected(loaded, wanted):
+    if not is_collected(loaded, wanted) and not _versions(loaded, wanted):
         command = [
             sys.executable,
             "-m",
@@ -279,31 +284,119 @@ def open_workbook(period: str, params: str | None = None) -> Workbook:
 def _open(params: Params, period: Period) -> Workbook:
     zone = params.confidential(period)
     record = _record(zone)
-    assert record is not None
+    if record is None:
+        return _closed(params, period)
+    fingerprint = _fingerprint(params, record)
+    earlier = _versions(params, period)
+    if earlier and (published := _read_version(params, period, earlier[0])).fingerprint == fingerprint:
+        return published
     frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
-    policy = Policy(params.disclosure.threshold, params.disclosure.audience)
-    made = release([technical.cells(spec, frames, period) for spec in params.tables], policy)
-    made |= release([_line_account(record["account"], period)], Policy(policy.threshold, policy.audience, people=False))
+    given = params.disclosure.model_dump(exclude={"ipv4_bits", "ipv6_bits", "session_gap"})
+    policy = Policy(**given)
+    uncontrolled = replace(policy, people=False)
+    tables = [technical.cells(spec, frames, period) for spec in params.tables]
+    made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:
-        made |= _release_requests(params, period, zone, record["requests"], policy)
+        for table in _request_cells(params, period, zone, record["requests"]):
+            if table.name == "register_account":
+                made |= release([table], uncontrolled)
+            elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
+                made |= release([table], replace(policy, exact=True))
+            else:
+                tables.append(table)
         notes += record["requests"]["notes"]
-    return Workbook(params, period, made, tuple(notes), record["inputs"], record)
+    controlled, audit = control(tables, policy, _known(params, period, earlier))
+    return Workbook(params, period, controlled | made, tuple(notes), record["inputs"], record, audit, fingerprint)
+
+
+# ---- what was published ---------------------------------------------------------------------------------------------
+
+
+def publish(book: Workbook) -> None:
+    """Notes the book's releases as published: a reader has them from now on, whatever becomes of the outputs.
+
+    What is kept is what was published, and nothing else; it outlives ``close``.
+    """
+    versions = _versions(book.params, book.period)
+    if versions and _read_version(book.params, book.period, versions[0]).fingerprint == book.fingerprint:
+        return
+    folder = _published(book.params, book.period)
+    more = {
+        "fingerprint": book.fingerprint, "notes": book.notes, "inputs": book.inputs,
+        "audit": asdict(book.audit) if book.audit else None,
+        "record": {k: book.record[k] for k in ("period", "account", "requests", "notes") if k in book.record},
+    }  # fmt: skip
+    folders.replace(
+        folder / f"{versions[0] + 1 if versions else 1:04}",
+        lambda new: save(book.releases.values(), new / "releases", more),
+    )
+
+
+def _published(params: Params, period: Period) -> Path:
+    return params.path(params.zones.confidential) / "published" / period.label
+
+
+def _versions(params: Params, period: Period) -> list[int]:
+    """The numbers of what was published of a period, newest first."""
+    folder = _published(params, period)
+    return sorted((int(p.name) for p in folder.iterdir() if p.name.isdigit()), reverse=True) if folder.is_dir() else []
+
+
+def _read_version(params: Params, period: Period, number: int) -> Workbook:
+    releases, more = load(_published(params, period) / f"{number:04}" / "releases")
+    audit = Audit(**more["audit"]) if more["audit"] else None
+    return Workbook(
+        params, period, releases, tuple(more["notes"]), more["inputs"], more["record"], audit, more["fingerprint"]
+    )
+
+
+def _closed(params: Params, period: Period) -> Workbook:
+    """The workbook of a period whose key and sessions are destroyed: what was last published of it."""
+    return _read_version(params, period, _versions(params, period)[0])
+
+
+def _known(params: Params, period: Period, earlier: list[int]) -> list[Table]:
+    """What a reader has already: earlier versions of this period, and the periods within and around it."""
+    found = [
+        view(release, version)
+        for version, number in enumerate(earlier[:3], 1)
+        for release in _read_version(params, period, number).releases.values()
+        if release.policy.people and not release.policy.exact
+    ]
+    root = _published(params, period).parent
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        other = Period.parse(folder.name)
+        inside = other.first >= period.first and other.end <= period.end
+        around = other.first <= period.first and other.end >= period.end
+        if other != period and (inside or around):
+            releases = _read_version(params, other, _versions(params, other)[0]).releases.values()
+            found += [view(r, 1) for r in releases if r.policy.people and not r.policy.exact]
+    return found
+
+
+def _fingerprint(params: Params, record: dict[str, Any]) -> str:
+    """Of all that a period's releases are made from."""
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation"})
+    code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [Path(technical.__file__)]
+    digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
+    return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
     "flow",
 }  # fmt: skip
-"""Dimensions that say when and how a request was handled, and nothing of the person."""
+"""Dimensions that say when and how a request was handled, and nothing of the person.
+
+For the internal audience, counts by these are exact: the staff who answer for them work with the register itself. What
+says something of the person (group, channel) is controlled, and for publication everything is.
+"""
 
 
-def _release_requests(
-    params: Params, period: Period, zone: Path, record: dict[str, Any], policy: Policy
-) -> dict[str, Release]:
-    """The releases of the register. For the internal audience, counts by right and by how requests were handled are
-    exact: the staff who answer for it work with the register itself. What says something of the person (group, channel)
-    is controlled, and for publication everything is."""
+def _request_cells(params: Params, period: Period, zone: Path, record: dict[str, Any]) -> list[Cells]:
+    """The tables of the register."""
     register = requests.Register(
         pl.read_parquet(zone / "requests.parquet"), pl.read_parquet(zone / "requests_excluded.parquet"),
         record["read"], tuple(record["notes"]),
@@ -311,16 +404,7 @@ def _release_requests(
     company = params.organisation
     days = Calendar(company.country, company.subdivision, extra=company.extra_holidays)
     as_of = date.fromisoformat(record["as_of"])
-    tables = requests.request_tables(register, days, period.first, period.last, as_of, period.label)
-    made: dict[str, Release] = {}
-    for table in tables:
-        if table.name == "register_account":
-            made |= release([table], Policy(policy.threshold, policy.audience, people=False))
-        elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
-            made |= release([table], Policy(policy.threshold, policy.audience, exact=True))
-        else:
-            made |= release([table], policy)
-    return made
+    return requests.request_tables(register, days, period.first, period.last, as_of, period.label)
 
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:

@@ -1,6 +1,9 @@
 """Disclosure control: what may leave the confidential zone, and in which form."""
 
-from .release import Cells, Policy, Release, release, trend
-from .suppression import TOTAL
+from .audit import TOTAL, DisclosureError
+from .release import Audit, Cells, Policy, Release, control, load, release, save, trend, view
 
-__all__ = ["TOTAL", "Cells", "Policy", "Release", "release", "trend"]
+__all__ = [
+    "TOTAL", "Audit", "Cells", "DisclosureError", "Policy", "Release", "control", "load", "release", "save", "trend",
+    "view",
+]  # fmt: skip

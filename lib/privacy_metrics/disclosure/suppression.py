@@ -1,47 +1,352 @@
-"""Complementary suppression: which safe cells must be withheld so that the unsafe ones can't be had by subtraction."""
+"""Complementary suppression: which safe cells are withheld so that no unsafe one can be had from what is published.
+
+All tables of a release are one system (see ``audit``). First, in each table, every withheld cell gets the cheapest
+*hypercube*: cells that can be raised and lowered together without changing any margin (Giessing and Repsilber, 2002).
+Then the attacker's audit finds what is still exposed; for each such cell a linear programme gives the cheapest set of
+cells that lets it vary by the required width (Kelly, Golden and Assad, 1992), until nothing is exposed. Last, what is
+withheld without need is given back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
-import polars as pl
+import highspy
+import numpy as np
+from scipy import sparse
 
-TOTAL = "Total"
-"""The category of a margin: the row is about all categories of that dimension together."""
+from .audit import (
+    TOTAL,
+    DisclosureError,
+    Intervals,
+    Move,
+    System,
+    Table,
+    additive,
+    exposed,
+    intervals,
+    programme,
+    required_width,
+    scope,
+)
+
+DENSE = 2_000_000
+"""The largest table that is looked through for hypercubes; larger ones go to the linear programmes at once."""
 
 
-def withhold(
-    cells: pl.DataFrame, dimensions: Sequence[str], measure: str, threshold: int, primary: pl.Series
-) -> pl.Series:
-    """Which rows of ``cells`` to withhold: the ``primary`` ones and those that would give them away.
+@dataclass(frozen=True)
+class Protected:
+    """The pattern: which cells are withheld, and the audit that it stood."""
 
-    ``cells`` has one row per cell and margin: ``dimensions`` (String, ``Total`` for a margin), ``people`` (distinct
-    people) and the additive ``measure``. A *line* is a margin with its parts along one dimension. In each line that
-    has a withheld cell, at least two are withheld, and one of them holds at least ``threshold`` people: so neither a
-    cell nor the sum of the withheld cells is about fewer.
+    held: np.ndarray
+    """By cell."""
+    audit: Intervals
+    required: np.ndarray
+    """By variable."""
+    rounds: int
+
+
+def protect(
+    system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float,
+    budget: float = 1e9,
+) -> Protected:  # fmt: skip
+    """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``).
+
+    Every withheld value's feasibility interval is at least ``absolute`` wide, and ``relative`` of the value. Cells of
+    earlier publications stay as they are. ``budget`` bounds the effort spent on giving cells back. Raises
+    DisclosureError when nothing that may be withheld is left and a cell is still exposed.
     """
-    held = primary.to_list()
-    people, value = cells["people"].to_list(), cells[measure].to_list()
-    lines = [line for d in dimensions for line in _lines(cells, dimensions, d)]
+    values = np.array(system.value)
+    of_cell = np.array(system.cell_of, dtype=int)
+    fixed = np.array(system.fixed)
+    always = np.array(system.held)  # what earlier versions withheld
+    required = required_width(values, absolute, relative)
+    weight = _weights(system, values, of_cell)
+    held = primary.copy()
+    by_variable = lambda pattern: np.where(fixed, always, pattern[of_cell])  # noqa: E731
+    if not held.any() and not always.any():
+        return Protected(held, intervals(system, by_variable(held), required), required, 0)
+    free = np.ones(len(held), bool)
+    free[of_cell[fixed]] = False
+    moves = _hypercubes(system, tables, held, free, weight, values, required)
+    moves += _alone(system, values)
+    movers = {m: _Mover(system, m, values, of_cell, free, weight) for m in _measures(system)}
+    rounds = 0
+    while True:
+        rounds += 1
+        found = intervals(system, by_variable(held), required, moves=moves)
+        open_ = exposed(system, by_variable(held), found, required)
+        open_ = [v for v in open_ if not fixed[v]]
+        if not open_:
+            break
+        before = held.sum()
+        _widen(system, open_, held, movers, required, of_cell, values)
+        if held.sum() == before:
+            _more(system, open_, held, free, of_cell, weight)
+        if held.sum() == before:
+            raise DisclosureError(
+                f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
+                "fewer dimensions, or lower disclosure.protection"
+            )
+    # Every value that a cell was withheld for stays protected without it, or the cell stays withheld.
+    for cell in sorted(np.flatnonzero(held & ~primary), key=lambda c: -weight[c]):
+        if budget < found.effort:
+            break
+        held[cell] = False
+        trial = intervals(system, by_variable(held), required, moves=moves)
+        budget -= trial.effort
+        if any(not fixed[v] for v in exposed(system, by_variable(held), trial, required)):
+            held[cell] = True
+        else:
+            found = trial
+    return Protected(held, found, required, rounds)
+
+
+def _measures(system: System) -> list[str]:
+    return sorted({measure for _, measure in system.index if additive(measure)})
+
+
+def _weights(system: System, values: np.ndarray, of_cell: np.ndarray) -> np.ndarray:
+    """What withholding a cell costs: its value (the rarest additive measure's), and 1 for being withheld at all.
+
+    Margins cost more than their value: many readers look at them.
+    """
+    weight = np.ones(len(system.cells))
+    for (_, measure), at in system.index.items():
+        if additive(measure):
+            weight[of_cell[at]] = max(weight[of_cell[at]], 1 + np.nan_to_num(values[at]))
+    for cell, number in system.cells.items():
+        if not cell[2]:
+            weight[number] *= 20
+    return weight
+
+
+# ---- hypercubes -----------------------------------------------------------------------------------------------------
+
+
+def _hypercubes(
+    system: System, tables: Sequence[Table], held: np.ndarray, free: np.ndarray, weight: np.ndarray,
+    values: np.ndarray, required: np.ndarray,
+) -> list[Move]:  # fmt: skip
+    """Withholds hypercubes in every table until each withheld cell has one in each table that it stands in.
+
+    Gives how the values of each hypercube can move.
+    """
+    grids = [grid for table in tables if (grid := _grid(system, table, values, required)) is not None]
     changed = True
     while changed:
         changed = False
-        for total, parts in lines:
-            members = parts if total is None else [*parts, total]
-            hidden = [i for i in members if held[i]]
-            if not hidden or (len(hidden) > 1 and max(people[i] for i in hidden) >= threshold):
+        for grid in grids:
+            changed |= grid.close(held, free, weight)
+    return [move for grid in grids for move in grid.moves]
+
+
+def _alone(system: System, values: np.ndarray) -> list[Move]:
+    """People are told by inequalities only: each count may move by itself, down to the least and up to the sessions."""
+    moves: list[Move] = []
+    for (cell, measure), at in system.index.items():
+        if measure == "people":
+            over = system.index.get((cell, "sessions"), system.index.get((cell, "hits")))
+            moves.append(([at], [system.least[at] - values[at]]))
+            if over is not None:
+                moves.append(([at], [values[over] - values[at]]))
+    return moves
+
+
+def _grid(system: System, table: Table, values: np.ndarray, required: np.ndarray) -> _Grid | None:
+    if not table.dimensions or table.version:
+        return None
+    names = [[TOTAL, *sorted(set(table.frame[d].to_list()) - {TOTAL})] for d in table.dimensions]
+    shape = tuple(len(n) for n in names)
+    if np.prod([float(n) for n in shape]) > DENSE:
+        return None
+    measures = [m for m in table.measures if additive(m)]
+    places = [{name: n for n, name in enumerate(ns)} for ns in names]
+    cell = np.full(shape, -1, dtype=np.int64)
+    variable = np.full((len(measures), *shape), -1, dtype=np.int64)
+    rooms = np.zeros((len(measures), *shape))
+    need = np.zeros(shape)
+    for key in table.frame.select(table.dimensions).iter_rows():
+        at = tuple(place[k] for place, k in zip(places, key, strict=True))
+        found = scope(table, dict(zip(table.dimensions, key, strict=True)))
+        cell[at] = system.cells[found]
+        for number, measure in enumerate(measures):
+            one = system.index[found, measure]
+            variable[(number, *at)] = one
+            rooms[(number, *at)] = values[one] - system.least[one]
+        need[at] = required[variable[(0, *at)]]
+    return _Grid(cell, variable, rooms, need)
+
+
+class _Grid:
+    """One table as an array with the margins at index 0, and what is known to be safe in it."""
+
+    def __init__(self, cell: np.ndarray, variable: np.ndarray, rooms: np.ndarray, need: np.ndarray) -> None:
+        self.cell, self.variable, self.rooms, self.need = cell, variable, rooms, need
+        self.room = rooms[0]
+        self.moves: list[Move] = []
+        self.safe = np.zeros(cell.shape, bool)
+
+    def close(self, held: np.ndarray, free: np.ndarray, weight: np.ndarray) -> bool:
+        """Gives every withheld cell of the table a hypercube; whether that withheld anything more."""
+        there = self.cell >= 0
+        mine = np.where(there, held[self.cell], False)
+        todo = np.argwhere(mine & ~self.safe)
+        if not len(todo):
+            return False
+        price = np.where(
+            mine, 0.0, np.where(there & np.where(there, free[self.cell], False), weight[self.cell], np.inf)
+        )
+        todo = sorted((tuple(at) for at in todo), key=lambda at: -self.room[at])
+        more = False
+        for at in todo:
+            if self.safe[at]:
                 continue
-            open_parts = [i for i in parts if not held[i] and people[i] >= threshold]
-            choice = min(open_parts, key=lambda i: (value[i], i), default=total)
-            if choice is not None and not held[choice]:
-                held[choice] = changed = True
-    return pl.Series("withheld", held, dtype=pl.Boolean)
+            corners = self._cheapest(at, price)
+            if corners is None:
+                continue
+            for corner in corners:
+                if price[corner] > 0:
+                    price[corner] = 0.0
+                    held[self.cell[corner]] = True
+                    more = True
+        return more
+
+    def _cheapest(self, at: tuple[int, ...], price: np.ndarray) -> list[tuple[int, ...]] | None:
+        """The corners of the cheapest hypercube at a cell that lets it vary enough; None where there is none."""
+        dims = len(at)
+        shape = tuple(n - 1 for n in self.cell.shape)
+        others = [np.delete(np.arange(n), a) for n, a in zip(self.cell.shape, at, strict=True)]
+        # A margin moves with its part, another part against it.
+        signs = [np.where((o == 0) | (a == 0), 1, -1) for o, a in zip(others, at, strict=True)]
+        cost = np.zeros(shape)
+        down = np.full(shape, self.room[at])
+        up = np.full(shape, np.inf)
+        for size in range(1, dims + 1):
+            for chosen in combinations(range(dims), size):
+                index = np.ix_(*[others[d] if d in chosen else np.array([at[d]]) for d in range(dims)])
+                sign = np.ones((1,) * dims)
+                for d in chosen:
+                    sign = sign * signs[d].reshape([-1 if d == e else 1 for e in range(dims)])
+                room = self.room[index]
+                cost = cost + price[index]
+                down = np.minimum(down, np.where(sign > 0, room, np.inf))
+                up = np.minimum(up, np.where(sign < 0, room, np.inf))
+        width = up + down
+        cost = np.where(width >= self.need[at], cost, np.inf)
+        best = int(np.argmin(cost))
+        place = np.unravel_index(best, shape)
+        if not np.isfinite(cost[place]):
+            return None
+        corner = tuple(o[p] for o, p in zip(others, place, strict=True))
+        corners = [
+            tuple(corner[d] if d in chosen else at[d] for d in range(dims))
+            for size in range(dims + 1)
+            for chosen in combinations(range(dims), size)
+        ]
+        for each in corners:
+            self.safe[each] |= bool(width[place] >= self.need[each])
+        self._keep(at, corners)
+        return corners
+
+    def _keep(self, at: tuple[int, ...], corners: list[tuple[int, ...]]) -> None:
+        """Notes how far the corners can move together, up and down, in each measure."""
+        sign = np.array(
+            [
+                np.prod([1 if a == c or a == 0 or c == 0 else -1 for a, c in zip(at, each, strict=True)])
+                for each in corners
+            ]
+        )
+        need = max(self.need[each] for each in corners)
+        for variable, rooms in zip(self.variable, self.rooms, strict=True):
+            where = [int(variable[each]) for each in corners]
+            room = np.array([rooms[each] for each in corners])
+            up = min(room[sign < 0].min(initial=np.inf), max(need, room.max()))
+            down = min(room[sign > 0].min(initial=np.inf), max(need, room.max()))
+            self.moves += [(where, (sign * up).tolist()), (where, (sign * -down).tolist())]
 
 
-def _lines(cells: pl.DataFrame, dimensions: Sequence[str], along: str) -> list[tuple[int | None, list[int]]]:
-    others = [d for d in dimensions if d != along]
-    rows: dict[tuple, tuple[list[int], list[int]]] = {}
-    for i, row in enumerate(cells.select(along, *others).iter_rows()):
-        totals, parts = rows.setdefault(row[1:], ([], []))
-        (totals if row[0] == TOTAL else parts).append(i)
-    return [(totals[0] if totals else None, parts) for totals, parts in rows.values()]
+# ---- linear programmes ----------------------------------------------------------------------------------------------
+
+
+class _Mover:
+    """Cheapest ways to move the values of one additive measure without changing what is published."""
+
+    def __init__(
+        self, system: System, measure: str, values: np.ndarray, of_cell: np.ndarray, free: np.ndarray,
+        weight: np.ndarray,
+    ) -> None:  # fmt: skip
+        self.variables = np.array([at for (_, m), at in system.index.items() if m == measure and free[of_cell[at]]])
+        self.place = {int(v): n for n, v in enumerate(self.variables)}
+        self.cells = of_cell[self.variables]
+        self.weight = weight[self.cells]
+        lines = [
+            (columns, factors)
+            for columns, factors, low, high in system.rows
+            if low == high == 0 and any(c in self.place for c in columns)
+        ]
+        rows, columns, data = [], [], []
+        for number, (where, factors) in enumerate(lines):
+            for c, f in zip(where, factors, strict=True):
+                if c in self.place:
+                    rows.append(number)
+                    columns.append(self.place[c])
+                    data.append(f)
+        n = len(self.variables)
+        matrix = sparse.csc_matrix((data, (rows, columns)), shape=(len(lines), n))
+        both = sparse.hstack([matrix, -matrix]).tocsc()
+        room = values[self.variables] - np.array(system.least)[self.variables]
+        self.upper = np.concatenate([np.full(n, 1e7), np.maximum(room, 0.0)])
+        zero = np.zeros(len(lines))
+        self.solver = programme(both, zero, zero, np.zeros(2 * n), self.upper)
+        self.numbers = np.arange(2 * n, dtype=np.int32)
+
+    def move(self, variable: int, width: float, held: np.ndarray) -> np.ndarray | None:
+        """How each variable moves when ``variable`` goes up by ``width`` at the least cost; None if it can't."""
+        n, at = len(self.variables), self.place[variable]
+        price = np.where(held[self.cells], 1e-4, self.weight)
+        self.solver.changeColsCost(2 * n, self.numbers, np.concatenate([price, price]))
+        self.solver.changeColBounds(at, width, width)
+        self.solver.changeColBounds(n + at, 0.0, 0.0)
+        self.solver.run()
+        fine = self.solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
+        found = np.array(self.solver.getSolution().col_value) if fine else None
+        self.solver.changeColBounds(at, 0.0, float(self.upper[at]))
+        self.solver.changeColBounds(n + at, 0.0, float(self.upper[n + at]))
+        return None if found is None else found[:n] - found[n:]
+
+
+def _widen(
+    system: System, open_: Sequence[int], held: np.ndarray, movers: dict[str, _Mover], required: np.ndarray,
+    of_cell: np.ndarray, values: np.ndarray,
+) -> None:  # fmt: skip
+    """Withholds, for each exposed variable, the cheapest cells that let it vary by the required width."""
+    measure_of = {at: measure for (_, measure), at in system.index.items()}
+    additive = {int(of_cell[at]): at for at, measure in measure_of.items() if measure in movers}
+    moved: set[int] = set()
+    for variable in sorted(open_, key=lambda v: -values[v] if np.isfinite(values[v]) else 0.0):
+        measure = measure_of[variable]
+        # People do not add up: what lets the cell's sessions vary lets its people vary.
+        target = variable if measure in movers else additive.get(int(of_cell[variable]))
+        if target is None or target in moved:
+            continue
+        mover = movers[measure_of[target]]
+        found = mover.move(target, float(required[variable]), held) if target in mover.place else None
+        if found is not None:
+            held[mover.cells[np.abs(found) > 1e-6]] = True
+            moved.update(mover.variables[np.abs(found) >= required[mover.variables] - 1e-6].tolist())
+
+
+def _more(
+    system: System, open_: Sequence[int], held: np.ndarray, free: np.ndarray, of_cell: np.ndarray, weight: np.ndarray
+) -> None:
+    """Withholds the cheapest published cell of a constraint of each exposed variable, where no movement was found."""
+    exposed_ = set(open_)
+    for columns, *_ in system.rows:
+        if exposed_.isdisjoint(columns):
+            continue
+        cells = {int(of_cell[c]) for c in columns if free[of_cell[c]] and not held[of_cell[c]]}
+        if cells:
+            held[min(cells, key=lambda c: (weight[c], c))] = True
