@@ -142,11 +142,7 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     register = requests.read_register(
         path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
     )
-    used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
-    used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
-    kept = register.requests.with_columns(
-        request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
-    )
+    kept = register.without_ids()
     for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
         frame.write_parquet(new / f"{name}.parquet", compression="zstd")
         (new / f"{name}.parquet").chmod(0o600)
@@ -299,7 +295,7 @@ def _open(params: Params, period: Period) -> Workbook:
     notes = list(record["notes"])
     if record["requests"]:
         for table in _request_cells(params, period, zone, record["requests"]):
-            if table.name == "register_account":
+            if table.name in requests.ABOUT_NOBODY:
                 made |= release([table], uncontrolled)
             elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
                 made |= release([table], replace(policy, exact=True))
@@ -386,7 +382,7 @@ def _fingerprint(params: Params, record: dict[str, Any]) -> str:
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
-    "flow",
+    "flow", "overdue_for", "contact", "standing", "kind", "response",
 }  # fmt: skip
 """Dimensions that say when and how a request was handled, and nothing of the person.
 

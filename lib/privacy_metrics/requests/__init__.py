@@ -1,6 +1,7 @@
 """The register of data-subject requests: read, validated and counted."""
 
 from .register import *  # noqa: F403
+from .statistics import ABOUT_NOBODY as ABOUT_NOBODY
 from .statistics import as_known as as_known
 from .statistics import limits as limits
 from .statistics import percent as percent
