@@ -268,7 +268,9 @@ def with_due_dates(requests: pl.DataFrame, calendar: Calendar, ask_within: int =
     # Few requests are paused, and few extended: only theirs differ from the first due date.
     some, credited = (paused != 0).arg_true(), first
     if some.len():
-        credited = first.clone().scatter(some, due_dates(received.gather(some), ONE_MONTH, calendar, paused.gather(some)))
+        credited = first.clone().scatter(
+            some, due_dates(received.gather(some), ONE_MONTH, calendar, paused.gather(some))
+        )
     frame = requests.with_columns(
         first_due=first, paused_days=paused, first_due_credited=credited.alias("first_due_credited")
     )

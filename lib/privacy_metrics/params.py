@@ -215,18 +215,38 @@ class Countries(_Section):
 
 
 class RequestRegister(_Section):
-    """The register of data-subject requests: CSV, Parquet or XLSX, by the file's suffix.
+    """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
+    or a database query.
 
     ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values.
     """
 
-    path: str
+    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira", "sql"] = "table"
+    path: str | None = Field(default=None, description="the file; of every kind but sql")
+    query: str | None = Field(default=None, description="of kind sql: SELECT ..., one row per request")
+    connection: str | None = Field(
+        default=None, description="of kind sql: $NAME of an environment variable with the address, or an address"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="the time zone of times that carry none"
+    )
     as_of: date | None = Field(default=None, description="the day it was exported; without it, its latest entry's day")
     columns: dict[str, str] = {}
     values: dict[str, dict[str, str | None]] = {}
     fill: dict[str, str | None] = {}
     date_format: str | None = None
     separator: str = ","
+
+    @model_validator(mode="after")
+    def _whence(self) -> RequestRegister:
+        if self.kind == "sql":
+            if not (self.query and self.connection) or self.path:
+                raise ValueError("kind sql needs query and connection, and no path")
+            if re.search(r"://[^/@]*:[^/@]*@", self.connection):
+                raise ValueError("connection holds a password; put the address into an environment variable: $NAME")
+        elif not self.path or self.query or self.connection:
+            raise ValueError(f"kind {self.kind} needs path, and no query or connection")
+        return self
 
 
 class Sources(_Section):

@@ -126,8 +126,12 @@ def _state_of_requests(params: Params) -> str:
     spec = params.sources.requests
     if not spec:
         return ""
-    path = params.path(spec.path)
-    stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    path = params.path(spec.path) if spec.path else None
+    if path:
+        stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    else:  # a database has no date: what it answers is compared
+        register = requests.read_source(spec, None, zone=params.organisation.time_zone, as_of=spec.as_of)
+        stat = register.fingerprint
     kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
@@ -137,11 +141,9 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     spec = params.sources.requests
     if not spec:
         return {"requests": None, "register_inputs": []}
-    path = params.path(spec.path)
-    mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
-    register = requests.read_register(
-        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
-    )
+    path = params.path(spec.path) if spec.path else None
+    zone = params.organisation.time_zone
+    register = requests.read_source(spec, path, zone=zone, as_of=spec.as_of or date.today())
     kept = register.without_ids()
     for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
         frame.write_parquet(new / f"{name}.parquet", compression="zstd")
@@ -149,6 +151,9 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
+    if path is None:
+        source = {"file": f"the query of {spec.connection}", "bytes": None, "fingerprint": register.fingerprint}
+        return {"requests": record, "register_inputs": [source]}
     return {"requests": record, "register_inputs": [_input(params, path)]}
 
 

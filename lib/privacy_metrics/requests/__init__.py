@@ -11,3 +11,6 @@ from .statistics import runs as runs
 from .statistics import share_limits as share_limits
 from .statistics import waiting as waiting
 from .statistics import wilson as wilson
+from .trackers import TRACKERS as TRACKERS
+from .trackers import read_export as read_export
+from .trackers import read_source as read_source

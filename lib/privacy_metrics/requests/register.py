@@ -6,6 +6,7 @@ A register holds one row per *request line*: a message that asks for access and 
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from ..params import WorkbookError
 
 MOST = 20
 """How many problems of a register one error lists."""
+LONGEST = 40
+"""How many characters an unknown code may have to be quoted in an error."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,14 @@ class Register:
         counts = dict(self.excluded["reason"].value_counts().iter_rows())
         return {"read": self.read, "used": self.requests.height, **{r: counts[r] for r in EXCLUSIONS if r in counts}}
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what was read: the same rows in the same order, the same fingerprint."""
+        digest = hashlib.sha256()
+        for frame in (self.requests, self.excluded):
+            digest.update(frame.write_csv().encode())
+        return digest.hexdigest()
+
     def without_ids(self) -> pl.DataFrame:
         """``requests`` with ids that say nothing: a request's row in the source, and the first row of its case."""
         line = pl.int_range(pl.len()).over("row") if self.rows.is_duplicated().any() else pl.lit(0)
@@ -273,10 +284,17 @@ def read_sql(
     Only the schema's columns are fetched: the query is wrapped in one that selects them.
     """
     mapping = mapping or RegisterMapping()
-    names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
-    wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
-    fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
-    frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
+    query = query.strip().rstrip(";")
+    try:
+        names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
+        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+        fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
+        frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
+    except Exception as error:
+        # A database's own message may quote a value, and with it a person.
+        raise RegisterError(
+            "the query", [f"the database refused it ({type(error).__name__}); try it in the database's own client"]
+        ) from None
     return validate(lambda: frame.lazy(), "the query", zone, mapping, as_of)
 
 
@@ -514,7 +532,13 @@ def _problems(lines: pl.LazyFrame, faults: list[_Fault]) -> tuple[list[str], int
         column, bad = fault.column, lines.filter(fault.when)
         if fault.quote:
             by_value = bad.group_by(value=f"_raw_{column.name}").agg(pl.len(), pl.col(ROW).sort().head(3))
-            for value, count, first in by_value.collect(engine="streaming").iter_rows():
+            values = by_value.collect(engine="streaming").sort(pl.col(ROW).list.first())
+            if values.height > MOST or values["value"].str.len_chars().max() > LONGEST:  # type: ignore[operator]
+                # So many or so long are no codes of a closed list: they may be names or free text.
+                listed = _rows(values[ROW].list.first().head(3).to_list(), int(values["len"].sum()))
+                found.append((values[ROW][0][0], f"{listed}: {column.name} {_no_codes(values.height)} {column.form}"))
+                continue
+            for value, count, first in values.iter_rows():
                 said = (
                     f"{_rows(first, count)}: {column.name} is {value!r}; it must be {column.form} "
                     f"(mapping.values: {{{column.name}: {{{value}: ...}}}})"
@@ -525,6 +549,11 @@ def _problems(lines: pl.LazyFrame, faults: list[_Fault]) -> tuple[list[str], int
         found += [(number, f"row {number}: {column.name} {fault.reason}") for number in numbers.head(MOST)]
         more += max(0, numbers.len() - MOST)
     return [problem for _, problem in sorted(found)], more
+
+
+def _no_codes(distinct: int) -> str:
+    said = "1 unknown value" if distinct == 1 else f"{distinct:,} unknown values"
+    return f"has {said}, too many or too long to be codes (is it the right column?); it must be"
 
 
 def _rows(first: list[int], count: int) -> str:
