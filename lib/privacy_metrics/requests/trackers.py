@@ -1,7 +1,8 @@
 """Exports of other request trackers as a Register: Fides, the Data Rights Protocol, OpenDSR, Jira Service Management.
 
 Each is read by an allow-list of its fields: identities, names and free text are never kept. What an export can't tell
-is in the register's notes, and nothing is guessed: a request that ended on a day nobody recorded is left out and counted.
+is in the register's notes, and nothing is guessed: a request that ended on a day nobody recorded is left out and
+counted.
 
 - **Fides** (``privacy_requests_download_YYYY-MM-DD.csv``; columns and states as in ethyca/fides' CSV download and its
   ``PrivacyRequestStatus``, May 2026). ``Deadline`` counts days left from the day of export: it is ignored. ``Completed
@@ -144,7 +145,7 @@ def _connected(address: str) -> Any:
         raise RegisterError(
             "sources.requests.connection", [f"reading {kind} needs the package {error.name}: install it"]
         ) from None
-    except Exception:
+    except Exception:  # noqa: BLE001 - each driver has an error class of its own
         # A driver's own message may quote the address, and with it a password.
         raise RegisterError("sources.requests.connection", [f"the {kind} database can't be opened"]) from None
     if opened is None:
