@@ -266,10 +266,10 @@ def test_a_control_chart_signals_only_outside_its_limits() -> None:
     assert charts.control(months(wild), "month").to_dict()["title"]["text"][0].startswith("1 signal")
 
 
-def test_eight_in_a_row_on_one_side_of_the_mean_are_a_signal() -> None:
+def test_eight_in_a_row_on_one_side_of_the_mean_are_within_the_limits_and_no_signal() -> None:
     counts = {f"2026-{m:02}": 40 if m <= 8 else 52 for m in range(1, 13)}
     chart = charts.control(months(counts), "month").to_dict()
-    assert chart["title"]["text"][0].startswith("8 signals")
+    assert chart["title"]["text"][0].startswith("No signal")
 
 
 def test_an_unknown_measure_or_dimension_is_named() -> None:

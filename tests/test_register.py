@@ -117,6 +117,25 @@ def test_every_form_gives_the_frame_that_csv_gives(tmp_path: Path, form: str) ->
     assert found.rows.to_list() == [2, 3, 4, 5]
 
 
+def test_a_real_postgresql_gives_the_same_and_is_asked_for_the_schemas_columns_only(
+    tmp_path: Path, postgres: str, monkeypatch
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    path = write(tmp_path, *ROWS)
+    raw = pl.read_csv(path, infer_schema=False)
+    monkeypatch.setenv("REGISTER_ADDRESS", postgres)
+    with dbapi.connect(postgres, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE r (" + ", ".join(f'"{name}" text' for name in raw.columns) + ")")
+        cursor.adbc_ingest("r", raw.to_arrow(), mode="append")
+        # A column that fails as soon as it is read.
+        cursor.execute(
+            "CREATE VIEW v AS SELECT *, (1 / (length(request_id) - length(request_id)))::text AS name FROM r"
+        )
+    spec = RequestRegister(kind="sql", query="SELECT * FROM v", connection="$REGISTER_ADDRESS")
+    assert read_source(spec, None).requests.equals(read_register(path).requests)
+
+
 def test_a_database_in_use_keeps_its_password_out_of_parameters_and_errors(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(ValueError, match=r"holds a password; put the address into an environment variable"):
         RequestRegister(kind="sql", query="SELECT 1", connection="postgresql://me:hunter2@db/x")

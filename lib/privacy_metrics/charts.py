@@ -44,7 +44,10 @@ _WORDS = {
     "referrer_kind": "Kind of referrer",
     "referrer_site": "Referring site",
 }
-_REGISTER = ("right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row")
+_REGISTER = (
+    "right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row", "ended",
+    "open", "contact", "standing", "response",
+)  # fmt: skip
 _TWICE = "not added up over two periods"
 _HATCH = "M-1,1L1,-1"
 _TITLE = {"anchor": "start", "frame": "bounds", "fontSize": 17, "fontWeight": "bold", "color": INK, "font": FONT}
@@ -507,6 +510,81 @@ def stacked(
     return _finish(chart, release, title or finding, notes, said, "Stacked bar chart")
 
 
+def backlog(release: Release) -> alt.Chart:
+    """The open requests by right and by when they fall due (``requests_open``); how many are overdue is the title."""
+    _check(release)
+    measure = release.measures[0]
+    total, overdue, soon = (
+        release.value(measure, **cell) for cell in ({}, {"due": "overdue"}, {"due": "due in 7 days"})
+    )
+    if total == 0:
+        finding = "Nothing is open"
+    elif total is None or overdue is None or soon is None:
+        finding = "Open requests, by when they fall due"
+    else:
+        late = f"{overdue:,} of {total:,} open requests {'is' if overdue == 1 else 'are'} overdue"
+        finding = (
+            f"{late if overdue else f'None of {total:,} open requests is overdue'}; {soon:,} fall due within 7 days"
+        )
+    return stacked(release, "right", "due", title=finding, ranked=False)
+
+
+def load(falling_due: Release, by_month: Release) -> alt.LayerChart:
+    """What must be answered in each of the next three months: what is open already, and what is likely to come.
+
+    Takes ``requests_falling_due`` and the trend of ``requests_by_month``. What comes in one month falls due in the
+    next: so the first month holds known requests only. The interval is that of ``requests.forecast``.
+    """
+    _check(falling_due)
+    _, counts, _, _ = _series(by_month.over(*_keep(by_month, "month")), by_month.measures[0], "month")
+    known_counts = [v for v in counts if v is not None]
+    start = Period.parse(falling_due.period).end
+    # The limits of what is open when the period ends are in its next months; an extension reaches into the third.
+    months = [Period(start, 1), *(Period(start, 1).previous(-n) for n in (1, 2))]
+    if len(known_counts) < 2:
+        return _too_few(by_month, None)
+    mean, low, high = requests.forecast(known_counts)
+    known = [falling_due.value(falling_due.measures[0], month=month.label) for month in months]
+    parts = ("open already", "likely to come")
+    values: list[dict[str, Any]] = []
+    for n, (month, already) in enumerate(zip(months, known, strict=True)):
+        come = (round(mean), low, high) if n else (0, 0, 0)
+        base = already or 0
+        for part, value in zip(parts, (base, come[0]), strict=True):
+            values.append({
+                "month": month.title, "part": part, "value": value, "order": parts.index(part),
+                "low": base + come[1], "high": base + come[2],
+                "state": "withheld" if part == parts[0] and already is None else f"{value:,}",
+            })  # fmt: skip
+    held = sum(v is None for v in known)
+    base = known[1] or 0
+    finding = f"{'Withheld' if known[0] is None else f'{known[0]:,}'} open requests fall due in {months[0].title}; in "
+    finding += f"{months[1].title} about {round(mean) + base:,} ({low + base:,} to {high + base:,})"
+    notes = [
+        f"{_count(held, 'value', 'values')} withheld" if held else "nothing withheld",
+        f"from {len(known_counts)} months of {round(mean):,} requests on average; the bar's mark is a 95 % interval",
+        "what comes in one month falls due in the next",
+    ]
+    order = [month.title for month in months]
+    tips = [
+        _tip("month", "Falls due in"), _tip("part", "Requests"), _tip("state", "Number"),
+        _tip("low", "In all from", _NUMBER), _tip("high", "In all to", _NUMBER),
+    ]  # fmt: skip
+    y = alt.Y("month:N", sort=order, title="Falls due in", axis=_axis(ticks=False))
+    scale = alt.Scale(domain=list(parts), range=[PALETTE[0], PALETTE[5]])
+    bars_ = alt.Chart(_inline(values)).mark_bar(height={"band": 0.6}).encode(
+        y=y, x=_quantity("value", falling_due.measures[0]), order=alt.Order("order:Q"), tooltip=tips,
+        color=alt.Color("part:N", sort=list(parts), scale=scale, title=None),
+    )  # fmt: skip
+    ends = [v for v in values if v["part"] == parts[1] and v["high"] > v["low"]]
+    marks = (
+        alt.Chart(_inline(ends)).mark_rule(strokeWidth=2, color=INK).encode(y=y, x="low:Q", x2="high:Q", tooltip=tips)
+    )
+    said = [f"{v['month']}: {v['part']} {v['state']}" for v in values]
+    chart = alt.layer(bars_, marks).properties(height=_height(months, 44))
+    return _finish(chart, falling_due, finding, notes, said, "Bar chart")
+
+
 def survival(release: Release, limit: int = 30, title: str | None = None) -> alt.LayerChart:
     """How long requests wait for an answer: the share still waiting by day, its confidence band, and the legal limit.
 
@@ -562,13 +640,13 @@ def survival(release: Release, limit: int = 30, title: str | None = None) -> alt
 def control(release: Release, x: str, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
     """A control chart of counts: their mean, and the exact Poisson limits that chance seldom leaves (a c-chart).
 
-    A signal is a value outside the limits, or eight in a row on one side of the mean; nothing else is called a change.
+    A signal is a value outside the limits; nothing else is called a change.
     """
     measure = _measure(release, measure)
     steps, series, periods, notes = _series(release, measure, x)
     shown = [v for v in series if v is not None]
     if len(shown) < 2:
-        raise ValueError(f"release {release.name}: a control chart needs two published values")
+        return _too_few(release, title)
     mean, low, high = requests.limits(shown)
     bounds = [(float(low), float(high))] * len(steps)
     values = [None if v is None else float(v) for v in series]
@@ -595,7 +673,7 @@ def control_share(
     ]
     known = [(p, w) for p, w in zip(parts, wholes, strict=True) if p is not None and w]
     if len(known) < 2:
-        raise ValueError(f"release {release.name}: a control chart needs two published values")
+        return _too_few(release, title)
     mean, some = requests.share_limits([p for p, _ in known], [w for _, w in known])
     found = iter(some)
     bounds = [next(found) if p is not None and w else (None, None) for p, w in zip(parts, wholes, strict=True)]
@@ -628,8 +706,6 @@ def _control(
         if v is not None and low is not None and high is not None and not low <= v <= high
     }
     known = [n for n, v in enumerate(series) if v is not None]
-    for start, end in requests.runs([v for v in series if v is not None], mean):
-        signals |= set(known[start : end + 1])
     values = [
         {
             "x": _position(x, step), "step": _step_name(x, step), "value": v, "low": low, "high": high,
@@ -674,6 +750,11 @@ def _control(
     ).properties(height=280)
     said = [f"mean {show}", *(f"signal in {name}" for name in named)]
     return _finish(chart, release, title or finding, notes, said, "Control chart", periods)
+
+
+def _too_few(release: Release, title: str | None) -> Any:
+    finding = "Too early to say: limits and forecasts need two published months or more"
+    return _finish(_nothing(), release, title or finding, [], [], "No chart")
 
 
 def _nothing() -> Any:

@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``) stands in one of them; a section that stands in none
-takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``) stands in one of them; a section that
+stands in none takes the library's defaults (``defaults.yaml`` beside this module).
 """
 
 from __future__ import annotations
@@ -187,6 +187,13 @@ class Service(_Section):
     )
 
 
+Right = Literal[
+    "access", "portability", "rectification", "restriction", "erasure", "consent_withdrawal", "objection",
+    "marketing_objection", "automated_decision", "complaint", "other",
+]  # fmt: skip
+"""The rights that a request exercises, as the register's schema has them."""
+
+
 class AccessLog(_Section):
     """Web access logs in the combined format, plain or gzip or zstd.
 
@@ -292,6 +299,32 @@ class Reports(_Section):
     compliance: ReportSpec
 
 
+class California(_Section):
+    """Which rights are which kind of request in the metrics of 11 CCR 7102; a kind without rights is left out."""
+
+    delete: list[Right] = ["erasure"]
+    correct: list[Right] = ["rectification"]
+    know: list[Right] = ["access", "portability"]
+    opt_out_of_sale: list[Right] = []
+    limit: list[Right] = []
+
+    @model_validator(mode="after")
+    def _once(self) -> California:
+        rights = [right for kind in self.model_dump().values() for right in kind]
+        if twice := sorted({right for right in rights if rights.count(right) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands twice; a request is of one kind")
+        return self
+
+
+class Requests(_Section):
+    """How requests are counted."""
+
+    ask_within: int = Field(
+        default=5, ge=0, le=30, description="working days in which identity must be asked for, to credit the pause"
+    )
+    california: California | None = Field(default=None, description="{}: add the table of 11 CCR 7102")
+
+
 class Zones(_Section):
     """The two folders the workbook writes to, relative to the params folder's parent."""
 
@@ -308,6 +341,7 @@ class Params(_Section):
     disclosure: Disclosure = Disclosure()
     tables: list[TableSpec]
     reports: Reports
+    requests: Requests = Requests()
     zones: Zones = Zones()
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from . import folders, geography, requests, sources, technical
-from .deadlines import Calendar
+from .deadlines import Calendar, deadline_table, with_due_dates
 from .disclosure import Audit, Cells, Policy, Release, control, load, release, save, trend, view
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
@@ -378,9 +378,12 @@ def _known(params: Params, period: Period, earlier: list[int]) -> list[Table]:
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:
     """Of all that a period's releases are made from."""
-    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation"})
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests"})
     code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
-    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [Path(technical.__file__)]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [
+        Path(technical.__file__),
+        Path(__file__).with_name("deadlines.py"),
+    ]
     digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
     return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
@@ -402,10 +405,38 @@ def _request_cells(params: Params, period: Period, zone: Path, record: dict[str,
         pl.read_parquet(zone / "requests.parquet"), pl.read_parquet(zone / "requests_excluded.parquet"),
         record["read"], tuple(record["notes"]),
     )  # fmt: skip
-    company = params.organisation
-    days = Calendar(company.country, company.subdivision, extra=company.extra_holidays)
     as_of = date.fromisoformat(record["as_of"])
-    return requests.request_tables(register, days, period.first, period.last, as_of, period.label)
+    california = params.requests.california
+    return requests.request_tables(
+        register, _calendar(params), period.first, period.last, as_of, period.label,
+        ask_within=params.requests.ask_within, california=california.model_dump() if california else None,
+    )  # fmt: skip
+
+
+def _calendar(params: Params) -> Calendar:
+    company = params.organisation
+    return Calendar(company.country, company.subdivision, extra=company.extra_holidays)
+
+
+def deadlines(params: Params, period: Period) -> Path:
+    """Writes ``deadlines.csv`` into the confidential zone: why each open request's due date is what it is, in words.
+
+    Of the requests open at the end of the period, most urgent first; columns as in ``deadlines.deadline_table``, with
+    the row of the register for the request's id. Raises WorkbookError where the period has no register.
+    """
+    zone, record = params.confidential(period), _record(params.confidential(period))
+    if record is None or record["requests"] is None:
+        why = "is not collected" if record is None else "has no register of requests (sources.requests)"
+        raise WorkbookError(f"{period.label} {why}: there are no deadlines to explain")
+    day = min(period.last, date.fromisoformat(record["requests"]["as_of"]))
+    known = requests.as_known(pl.read_parquet(zone / "requests.parquet"), day)
+    waiting = known.filter(pl.col("ended_on").is_null(), pl.col("role") == "controller")
+    days = _calendar(params)
+    table = deadline_table(with_due_dates(waiting, days, params.requests.ask_within), days)
+    path = zone / "deadlines.csv"
+    path.unlink(missing_ok=True)
+    _write_private(path, table.sort("due", "received_on", "request_id").write_csv().encode())
+    return path
 
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:

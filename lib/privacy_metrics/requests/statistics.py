@@ -7,10 +7,10 @@ can be compared. Requests about data held for customers (role ``processor``) are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import combinations, pairwise
+from itertools import combinations
 from math import exp, floor, log, sqrt
 from statistics import NormalDist
 
@@ -414,7 +414,8 @@ def _life_tables(make: _Maker, own: pl.LazyFrame, first: date, day: date) -> lis
     )
     shown = pl.col("identity_received_on").is_not_null()
     # Whoever was asked, did not answer, and whose request then ended: an end that competes with the answer.
-    until = pl.coalesce("identity_received_on", pl.max_horizontal("ended_on", "identity_requested_on"), pl.lit(day))
+    over = pl.when(~still).then(pl.max_horizontal("ended_on", "identity_requested_on"))
+    until = pl.coalesce("identity_received_on", over, pl.lit(day))
     asked = own.filter(pl.col("identity_requested_on") >= since).with_columns(
         day=(until - pl.col("identity_requested_on")).dt.total_days(),
         answered=shown, other=~shown & ~still, still=~shown & still,
@@ -622,10 +623,45 @@ def share_limits(parts: list[int], wholes: list[int]) -> tuple[float, list[tuple
     return mean, [(max(low, 0.0), min(high, 1.0)) for low, high in bounds]
 
 
-def runs(values: list[float], mean: float, length: int = 8) -> Iterator[tuple[int, int]]:
-    """Where ``length`` or more values in a row lie on one side of ``mean``: first and last index of each run."""
-    sides = [(v > mean) - (v < mean) for v in values]
-    starts = [0, *(n for n, (a, b) in enumerate(pairwise(sides), 1) if a != b), len(sides)]
-    for start, end in pairwise(starts):
-        if end - start >= length and sides[start]:
-            yield start, end - 1
+CHANCE = 0.0027
+"""How seldom chance alone may give what is called a change: what three standard deviations leave out."""
+
+
+def differs(now: int, before: int, days: int = 1, days_before: int = 1) -> float:
+    """How probable two counts at least so unlike are, if the rate per day did not change (a p-value).
+
+    The exact conditional test of two Poisson counts (Przyborowski and Wilenski, 1940). Below CHANCE it is a change.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(now, now + before, days / (days + days_before)).pvalue) if now + before else 1.0
+
+
+def shares_differ(part: int, whole: int, part_before: int, whole_before: int) -> float:
+    """The same of two shares (Fisher's exact test)."""
+    from scipy.stats import fisher_exact
+
+    table = [[part, whole - part], [part_before, whole_before - part_before]]
+    return float(fisher_exact(table)[1])  # pyright: ignore[reportArgumentType]
+
+
+def forecast(counts: Sequence[int], confidence: float = 0.95) -> tuple[float, int, int]:
+    """The expected count of the next month, and between which values it lies, from the months before.
+
+    The mean's own uncertainty is in the interval. Months that differ more than chance lets them (a campaign, a price
+    letter) widen it: the variance is that of the months where it is above the mean. Quantiles are those of the negative
+    binomial distribution with this mean and variance. Raises ValueError for fewer than two months.
+    """
+    from scipy.stats import nbinom
+
+    if len(counts) < 2:
+        raise ValueError("a forecast needs two months or more")
+    mean = sum(counts) / len(counts)
+    if not mean:
+        return 0.0, 0, 0
+    spread = sum((n - mean) ** 2 for n in counts) / (len(counts) - 1)
+    variance = max(spread, mean) * (1 + 1 / len(counts))
+    low, high = nbinom.ppf(
+        [(1 - confidence) / 2, (1 + confidence) / 2], mean * mean / (variance - mean), mean / variance
+    )
+    return mean, int(low), int(high)
