@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -459,12 +459,12 @@ def tiles(
 
 def stacked(
     release: Release, dimension: str | None = None, parts: str | None = None, measure: str | None = None,
-    title: str | None = None, ranked: bool = True,
+    title: str | None = None, ranked: bool = True, colors: Mapping[str, str] | None = None,
 ) -> alt.Chart:  # fmt: skip
     """What each category of ``dimension`` is made of, by ``parts``: outcomes by right, for one.
 
     A withheld part has no length: the bar is shorter by it, and the number of such parts is said. The largest come
-    first, or, not ``ranked``, the parts in the table's own order.
+    first, or, not ``ranked``, the parts in the table's own order. ``colors`` are those of the parts.
     """
     measure = _measure(release, measure)
     dimension, parts = _pair(release, dimension, parts)
@@ -486,6 +486,7 @@ def stacked(
     top = max(values, key=lambda v: (v["value"], v["category"]), default=None)
     finding = f"Most: {_short(top['category'])}, {_short(top['part'])}: {top['value']:,}" if top else "Nothing to show"
     domain = [category(parts, p) for p in kinds]
+    hues = [(colors or {}).get(p, PALETTE[n]) for n, p in enumerate(kinds)] if colors else list(PALETTE)
     chart = (
         alt.Chart(_inline(values))
         .mark_bar(height={"band": 0.72}, stroke="white", strokeWidth=1)
@@ -494,9 +495,7 @@ def stacked(
                 "category:N", sort=[category(dimension, d) for d in by], title=label(dimension), axis=_axis(ticks=False)
             ),
             x=_quantity("value", measure),
-            color=alt.Color(
-                "part:N", sort=domain, scale=alt.Scale(domain=domain, range=list(PALETTE)), title=label(parts)
-            ),
+            color=alt.Color("part:N", sort=domain, scale=alt.Scale(domain=domain, range=hues), title=label(parts)),
             order=alt.Order("order:Q"),
             tooltip=[
                 _tip("category", label(dimension)),
@@ -526,7 +525,8 @@ def backlog(release: Release) -> alt.Chart:
         finding = (
             f"{late if overdue else f'None of {total:,} open requests is overdue'}; {soon:,} fall due within 7 days"
         )
-    return stacked(release, "right", "due", title=finding, ranked=False)
+    colors: dict[str, str] = dict(zip(requests.DUE, (PALETTE[n] for n in (1, 4, 0, 5, 6)), strict=True))
+    return stacked(release, "right", "due", title=finding, ranked=False, colors=colors)
 
 
 def load(falling_due: Release, by_month: Release) -> alt.LayerChart:

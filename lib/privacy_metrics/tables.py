@@ -133,12 +133,15 @@ def handled(book: Mapping[str, Release], by: str) -> gt.GT:
             waiting.value("requests", **at), waiting.value("requests", **at, **{_OPEN[by]: "overdue"}),
             extended.value("requests", **at),
         ]  # fmt: skip
-        rows.append([name if name == TOTAL else category(by, name), *map(number, cells), _part(kept, due)])
-    heads = ["Received", "Closed", "of these refused", "Open", "of these overdue", "Extended", "On time, strictly"]
+        rows.append([name if name == TOTAL else category(by, name), *map(number, cells), *_part(kept, due)])
+    by_what = "Group" if by == "subject_group" else label(by)
+    heads = [by_what, "Received", "Closed", "Refused", "Open", "Overdue", "Extended", "On time", "Share"]
     footnote = received.footnote if by == "right" else judged.footnote
-    return _made(f"handled-{by}", f"Requests by {label(by).lower()}", received, [label(by), *heads], rows, [
-        footnote, "Refused in whole or in part. On time: of those that fell due, with the 95 % Wilson interval.",
-    ])  # fmt: skip
+    note = (
+        "Refused: of the closed ones, in whole or in part. Overdue: of the open ones. On time: of those that fell due, "
+        "strictly, with the 95 % Wilson interval."
+    )
+    return _made(f"handled-{by}", received.title, received, heads, rows, [footnote, note])
 
 
 _HANDLED = {
@@ -164,14 +167,14 @@ def _checked(release: Release) -> Release:
     return release
 
 
-def _part(part: int | None, whole: int | None) -> str:
-    """A share in words, with its interval: ``38 of 40 (95 %; 83 % to 98 %)``."""
+def _part(part: int | None, whole: int | None) -> tuple[str, str]:
+    """A count of a whole and its share with the interval: ``38 of 40``, ``95 % (83–98)``."""
     if part is None or whole is None:
-        return WITHHELD
+        return WITHHELD, WITHHELD
     if not whole:
-        return "–"
-    low, high = (requests.percent(end) for end in requests.wilson(part, whole))
-    return f"{part:,} of {whole:,} ({requests.percent(part / whole)}; {low} to {high})"
+        return "–", "–"
+    low, high = (requests.percent(end).removesuffix(" %") for end in requests.wilson(part, whole))
+    return f"{part:,} of {whole:,}", f"{requests.percent(part / whole)} ({low}–{high})"
 
 
 def percentiles(release: Release) -> gt.GT:

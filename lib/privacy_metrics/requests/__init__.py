@@ -4,6 +4,7 @@ from .register import *  # noqa: F403
 from .statistics import ABOUT_NOBODY as ABOUT_NOBODY
 from .statistics import CALIFORNIA as CALIFORNIA
 from .statistics import CHANCE as CHANCE
+from .statistics import DUE as DUE
 from .statistics import ENDED as ENDED
 from .statistics import ON_TIME as ON_TIME
 from .statistics import OPEN as OPEN
