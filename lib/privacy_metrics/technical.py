@@ -18,7 +18,7 @@ import narwhals as nw
 import polars as pl
 
 from . import clients, geography
-from .disclosure import TOTAL, Cells
+from .disclosure import TOTAL, Cells, Nesting
 from .params import Params, Period, TableSpec, WorkbookError
 
 UNKNOWN = "unknown"
@@ -389,22 +389,26 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
         "people": nw.col("visitor").n_unique(),
     }
     wanted = list(dict.fromkeys([*spec.measures, "people"]))
+    additive = [m for m in wanted if m != "people"]
+    contributors = [f"{rank}_{m}" for m in additive for rank in ("largest", "second")]
     aggregates = [counts[m].cast(nw.Int64).alias(m) for m in wanted]
     parts = []
     for size in range(len(spec.dimensions), -1, -1):
         for kept in combinations(spec.dimensions, size):
             part = data.group_by(*kept).agg(*aggregates) if kept else data.select(*aggregates)
-            part = _with_largest(part, data, kept, counts[spec.measures[0]])
+            for measure in additive:
+                part = _with_largest(part, data, kept, measure, counts[measure])
             margin = [nw.lit(TOTAL).alias(d) for d in spec.dimensions if d not in kept]
             parts.append(
                 part.with_columns(*margin).select(
-                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, "largest", "second"
+                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, *contributors
                 )
             )
     frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
-        _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, rows),
+        _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
+        ("from_area", "to_area") if {"from_area", "to_area"} <= set(spec.dimensions) else None,
     )  # fmt: skip
 
 
@@ -413,27 +417,39 @@ POPULATIONS = {"sessions": "visits", "areas": "visits", "steps": "steps", "produ
 hits by area and hits by country have one total."""
 
 
-def _nesting(spec: TableSpec, rows: pl.DataFrame) -> dict[str, tuple[str, dict[str, str]]]:
-    if "browser_version" not in spec.dimensions or "browser" not in rows.columns:
-        return {}
-    pairs = rows.select(pl.col("browser_version", "browser").cast(pl.String)).unique()
-    return {"browser_version": ("browser", dict(pairs.iter_rows()))}
+KNOWN = (
+    ("week", "month"), ("browser_version", "browser"), ("browser", "os"), ("browser_version", "os"), ("os", "device"),
+    ("referrer_site", "referrer_kind"), ("country", "region"),
+)  # fmt: skip
+"""Dimensions of which a reader knows which categories go together: the calendar, and that Safari runs on Apple's."""
 
 
-def _with_largest(part: Any, data: Any, kept: Sequence[str], count: Any) -> Any:
-    """Adds ``largest`` and ``second``: what the two largest contributors to a cell have of the first measure."""
+def _nesting(spec: TableSpec, sessions: pl.DataFrame) -> tuple[Nesting, ...]:
+    """Of the dimensions of KNOWN, which categories occur together."""
+    found = []
+    for child, parent in KNOWN:
+        if child in spec.dimensions and {child, parent} <= set(sessions.columns):
+            pairs = sessions.select(pl.col(child, parent).cast(pl.String)).unique().sort(child, parent)
+            over = pairs.group_by(child, maintain_order=True).agg(parent)
+            found.append((child, parent, {name: tuple(categories) for name, categories in over.iter_rows()}))
+    return tuple(found)
+
+
+def _with_largest(part: Any, data: Any, kept: Sequence[str], measure: str, count: Any) -> Any:
+    """Adds ``largest_MEASURE`` and ``second_MEASURE``: what the two largest contributors to a cell have of it."""
+    largest, second = f"largest_{measure}", f"second_{measure}"
     each = data.group_by(*kept, "visitor").agg(own=count.cast(nw.Int64))
-    most = each.group_by(*kept).agg(largest=nw.col("own").max()) if kept else each.select(largest=nw.col("own").max())
+    most = nw.col("own").max().alias(largest)
+    most = each.group_by(*kept).agg(most) if kept else each.select(most)
     # The second largest is the largest again where two have as much.
     joined = each.join(most, on=list(kept), how="left") if kept else each.join(most, how="cross")
-    below = joined.with_columns(top=(nw.col("own") == nw.col("largest")).cast(nw.Int64)).with_columns(
+    below = joined.with_columns(top=(nw.col("own") == nw.col(largest)).cast(nw.Int64)).with_columns(
         rest=nw.when(nw.col("top") == 0).then(nw.col("own"))
     )
-    sums = [nw.col("top").sum().alias("tops"), nw.col("rest").max().alias("next"), nw.col("largest").max()]
+    sums = [nw.col("top").sum().alias("tops"), nw.col("rest").max().alias("next"), nw.col(largest).max()]
     found = below.group_by(*kept).agg(*sums) if kept else below.select(*sums)
-    found = found.with_columns(
-        second=nw.when(nw.col("tops") > 1).then(nw.col("largest")).otherwise(nw.col("next").fill_null(0))
-    ).select(*kept, nw.col("largest").fill_null(0), "second")
+    again = nw.when(nw.col("tops") > 1).then(nw.col(largest)).otherwise(nw.col("next").fill_null(0))
+    found = found.select(*kept, nw.col(largest).fill_null(0), again.alias(second))
     return part.join(found, on=list(kept), how="left") if kept else part.join(found, how="cross")
 
 
