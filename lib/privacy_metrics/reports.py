@@ -669,7 +669,7 @@ def _is_whole(folder: Path, state: str) -> bool:
 
 def _audience(params: Params) -> str:
     if params.disclosure.audience == "public":
-        return f"Public: every figure is about at least {params.disclosure.threshold} people"
+        return f"Public: every figure is about at least {params.disclosure.limits['threshold']} people"
     return "Internal: for the accountable staff"
 
 
@@ -728,7 +728,7 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
             ("Parameter", "Value"),
             [
                 ("Time zone of the period and of every hour", book.params.organisation.time_zone),
-                ("Fewest distinct people in a published cell", policy.threshold),
+                ("Fewest distinct people in a published cell", policy.limits["threshold"]),
                 ("Bits kept of an IPv4 address before its country is looked up", policy.ipv4_bits),
                 ("Bits kept of an IPv6 address", policy.ipv6_bits),
                 ("Seconds without a request that end a session", policy.session_gap),
@@ -737,7 +737,7 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
             else [
                 ("Public holidays of", book.params.organisation.country),
                 ("Time zone of receipt", book.params.organisation.time_zone),
-                ("Fewest people in a published cell of a breakdown", policy.threshold),
+                ("Fewest people in a published cell of a breakdown", policy.limits["threshold"]),
             ],
         )
     )

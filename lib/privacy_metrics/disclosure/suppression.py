@@ -59,13 +59,12 @@ def protect(
 ) -> Protected:  # fmt: skip
     """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``).
 
-    Every withheld value's feasibility interval is at least ``absolute`` wide, and for a primary cell ``relative`` of the
-    value. ``people``
-    are those in each cell, where that is known: what is withheld along a line of a table is about ``threshold`` of
-    them, and no single person could take their own part away from it and so tell another one's. What earlier
-    publications withheld must stay protected, too, but for the variables ``already`` exposed by those alone. ``budget``
-    bounds the effort spent on giving cells back. Raises DisclosureError when nothing that may be withheld is left and a
-    cell is still exposed.
+    Every withheld value's feasibility interval is at least ``absolute`` wide, and of a primary cell ``relative`` of the
+    value. ``people`` are those in each cell, where that is known: what is withheld along a line of a table is about
+    ``threshold`` of them, and no single person could take their own part away from it and so tell another one's.
+    What earlier publications withheld must stay protected, too, but for the variables ``already`` exposed by those
+    alone. ``budget`` bounds the effort spent on giving cells back. Raises DisclosureError when nothing that may be
+    withheld is left and a cell is still exposed.
     """
     of_cell = np.array(system.cell_of, dtype=int)
     fixed = np.array(system.fixed)
