@@ -27,7 +27,7 @@ class Column:
     """A column of the schema; ``required`` says that every row must have a value."""
 
     name: str
-    kind: Literal["text", "enum", "country", "boolean", "date", "moment"]
+    kind: Literal["text", "enum", "country", "boolean", "date", "moment", "time", "number", "code", "codes"]
     doc: str
     required: bool = False
     allowed: tuple[str, ...] = ()
@@ -37,7 +37,10 @@ class Column:
         """The type in the frame that the readers give."""
         if self.kind == "enum":
             return pl.Enum(self.allowed)
-        return {"boolean": pl.Boolean, "date": pl.Date, "moment": pl.Date}.get(self.kind, pl.String)
+        return {
+            "boolean": pl.Boolean, "date": pl.Date, "moment": pl.Date, "time": pl.Datetime("us", "UTC"),
+            "number": pl.Int64, "codes": pl.List(pl.String),
+        }.get(self.kind, pl.String)  # fmt: skip
 
     @property
     def output(self) -> str:
@@ -54,6 +57,10 @@ class Column:
             "boolean": "true or false",
             "date": f"a date as 2026-07-01, or a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
             "moment": f"a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
+            "time": f"a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
+            "number": "a whole number of at least 0",
+            "code": "an identifier of at most 80 characters, without spaces",
+            "codes": "identifiers without spaces, parted by semicolons",
         }[self.kind]
 
 
@@ -150,7 +157,8 @@ class RegisterMapping:
     ``columns``: the file's column for a column of the schema. ``values``: per column of the schema, the schema's value
     (None for empty) for a value of the file. ``fill``: a value for a column that the file does not have; None says that
     it is not known. ``zone``: the time zone of times that carry no offset. ``date_format``: how the file writes dates
-    and times, where not as ISO 8601 (``%d.%m.%Y``, chrono's codes). ``separator``: of a CSV file.
+    and times, where not as ISO 8601 (``%d.%m.%Y``, chrono's codes). ``separator``: of a CSV file. ``schema``: the
+    columns of the register that is read, those of requests unless another is given.
 
     Raises RegisterError for a column or value that the schema does not have.
     """
@@ -161,18 +169,19 @@ class RegisterMapping:
     zone: str | None = None
     date_format: str | None = None
     separator: str = ","
+    schema: Mapping[str, Column] = field(default_factory=lambda: SCHEMA)
 
     def __post_init__(self) -> None:
         problems = [
-            f"{part}: the schema has no column {name}; it has {', '.join(SCHEMA)}"
+            f"{part}: the schema has no column {name}; it has {', '.join(self.schema)}"
             for part in ("columns", "values", "fill")
             for name in getattr(self, part)
-            if name not in SCHEMA
+            if name not in self.schema
         ]
         known = [(f"values.{n}", n, v) for n, vs in self.values.items() for v in vs.values()]
         known += [(f"fill.{n}", n, v) for n, v in self.fill.items()]
         for part, name, value in known:
-            column = SCHEMA.get(name)
+            column = self.schema.get(name)
             if column and column.kind == "enum" and value is not None and value not in column.allowed:
                 problems.append(f"{part}: {value!r} is not {column.form}")
         problems += [f"fill.{n}: is also in columns; keep one of them" for n in self.fill if n in self.columns]
@@ -225,22 +234,28 @@ def read_register(
     unknown value of an enum, up to MOST; and when the file is missing or not readable. A row that contradicts itself
     (EXCLUSIONS) is excluded and counted, never mended.
     """
-    path, mapping = Path(path), mapping or RegisterMapping()
+    return _settle(read_frame(path, zone=zone, mapping=mapping or RegisterMapping()), as_of, ())
+
+
+def read_frame(path: str | Path, *, zone: str, mapping: RegisterMapping) -> pl.DataFrame:
+    """Every row of a register in a file, with the columns and types of ``mapping.schema``, in the file's order.
+
+    For registers of any schema; reads and raises as ``read_register`` does, and excludes no row.
+    """
+    path = Path(path)
     if not path.is_file():
         raise RegisterError(str(path), ["no such file"])
     kind = path.suffix.lower().removeprefix(".") if path.suffix.lower() != ".gz" else "csv"
     if kind == "parquet":
-        return validate(lambda: pl.scan_parquet(path), path.name, zone, mapping, as_of)
+        return _validated(lambda: pl.scan_parquet(path), path.name, zone, mapping)
     if kind in ("xlsx", "xlsm"):
         frame = _read_xlsx(path, mapping)
-        return validate(lambda: frame.lazy(), path.name, zone, mapping, as_of)
+        return _validated(lambda: frame.lazy(), path.name, zone, mapping)
     if kind not in ("csv", "txt", "tsv"):
         raise RegisterError(path.name, [f"no reader for .{kind}; there are csv, csv.gz, parquet, xlsx and SQL"])
     separator = "\t" if kind == "tsv" else mapping.separator
     try:
-        return validate(
-            lambda: pl.scan_csv(path, separator=separator, infer_schema=False), path.name, zone, mapping, as_of
-        )
+        return _validated(lambda: pl.scan_csv(path, separator=separator, infer_schema=False), path.name, zone, mapping)
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
         # Polars' own messages quote the line, and with it a person.
         raise RegisterError(path.name, _csv_problems(path, separator)) from None
@@ -254,12 +269,16 @@ def read_sql(
 
     Only the schema's columns are fetched: the query is wrapped in one that selects them.
     """
-    mapping = mapping or RegisterMapping()
+    return _settle(read_sql_frame(query, connection, zone=zone, mapping=mapping or RegisterMapping()), as_of, ())
+
+
+def read_sql_frame(query: str, connection: Any, *, zone: str, mapping: RegisterMapping) -> pl.DataFrame:
+    """``read_frame`` of a query over an open connection: every row, with the columns of ``mapping.schema``."""
     names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
-    wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+    wanted = [name for name in dict.fromkeys(map(mapping.source, mapping.schema)) if name in names]
     fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
     frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
-    return validate(lambda: frame.lazy(), "the query", zone, mapping, as_of)
+    return _validated(lambda: frame.lazy(), "the query", zone, mapping)
 
 
 # ---- validation -----------------------------------------------------------------------------------------------------
@@ -277,22 +296,26 @@ def validate(
 
     Columns of text are parsed; dates, times and booleans of a typed source are taken as they are. Raises RegisterError.
     """
+    return _settle(_validated(scan, where, zone, mapping), as_of, notes)
+
+
+def _validated(scan: Callable[[], pl.LazyFrame], where: str, zone: str, mapping: RegisterMapping) -> pl.DataFrame:
     raw = scan().collect_schema()
     _check_columns(raw, where, mapping)
     values, faults = _expressions(raw, zone, mapping)
-    wanted = list(dict.fromkeys(mapping.source(n) for n in SCHEMA if n not in mapping.fill))
+    wanted = list(dict.fromkeys(mapping.source(n) for n in mapping.schema if n not in mapping.fill))
     rows = scan().select(wanted)
     frame = rows.select(*values, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(
         engine="streaming"
     )
     if frame["_faulty"].any():
         raise RegisterError(where, _problems(rows, faults, mapping))
-    return _settle(frame.drop("_faulty"), as_of, notes)
+    return frame.drop("_faulty")
 
 
 def _check_columns(raw: pl.Schema, where: str, mapping: RegisterMapping) -> None:
     problems = []
-    for name in SCHEMA:
+    for name in mapping.schema:
         source = mapping.source(name)
         if name in mapping.fill:
             continue
@@ -320,14 +343,14 @@ class _Fault:
 
 def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[list[pl.Expr], list[_Fault]]:
     values, faults = [], []
-    for column in SCHEMA.values():
+    for column in mapping.schema.values():
         if column.name in mapping.fill:
             text, dtype, source = pl.lit(mapping.fill[column.name], pl.String), pl.String(), None
         else:
             source = mapping.source(column.name)
             text, dtype = pl.col(source), raw[source]
         if isinstance(dtype, pl.Categorical | pl.Enum) or (
-            column.kind in ("text", "enum", "country") and dtype != pl.String
+            column.kind in ("text", "enum", "country", "code", "codes", "number") and dtype != pl.String
         ):
             text, dtype = text.cast(pl.String), pl.String()
         if dtype == pl.String:
@@ -361,6 +384,16 @@ def _parse(
         text = text.cast(pl.String).str.to_lowercase()
         value = pl.when(text.is_in(["true", "1"])).then(True).when(text.is_in(["false", "0"])).then(False)
         return value, [_Fault(column, text.is_not_null() & value.is_null(), f"is not {column.form}")]
+    if column.kind == "number":
+        # A spreadsheet's whole numbers come as 3.0.
+        value = text.str.replace(r"\.0+$", "").str.to_integer(strict=False, dtype=pl.Int64)
+        return value, [_Fault(column, text.is_not_null() & ~(value >= 0).fill_null(False), f"is not {column.form}")]
+    if column.kind in ("code", "codes"):
+        wrong = ~text.str.contains(r"^\S{1,80}$" if column.kind == "code" else r"^[^\s;]{1,80}(; ?[^\s;]{1,80})*$")
+        value = text if column.kind == "code" else text.str.replace_all(" ", "", literal=True).str.split(";")
+        return value, [_Fault(column, wrong, f"is not {column.form}")]
+    if column.kind == "time":
+        return _parse_time(column, text, dtype, zone, mapping)
     return _parse_day(column, text, dtype, zone, mapping)
 
 
@@ -408,6 +441,39 @@ def _parse_day(
     return value, [
         _Fault(column, naive, say_zone),
         _Fault(column, impossible, f"is no date that can be; it must be {column.form}"),
+    ]
+
+
+def _parse_time(
+    column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
+) -> tuple[pl.Expr, list[_Fault]]:
+    """A time to the second, in UTC. It must say its offset, unless the mapping says which zone the register is in."""
+    own, naive = mapping.zone, pl.lit(False)
+    if isinstance(dtype, pl.Datetime):
+        value = (text if dtype.time_zone else _in_zone(text, own or zone)).dt.convert_time_zone("UTC")
+        naive = text.is_not_null() if not dtype.time_zone and own is None else naive
+    elif dtype != pl.String:
+        value = pl.lit(None, pl.Datetime("us", "UTC"))
+    elif mapping.date_format:
+        offset = "%z" in mapping.date_format or "%:z" in mapping.date_format
+        parsed = text.str.to_datetime(mapping.date_format, strict=False, time_zone="UTC" if offset else None)
+        value = (parsed if offset else _in_zone(parsed, own or zone)).dt.convert_time_zone("UTC")
+        naive = value.is_not_null() if not offset and own is None else naive
+    else:
+        whole = pl.when(text.str.contains(_MOMENT)).then(text)
+        offset = whole.str.extract(r"(Z|[+-]\d\d:?\d\d)$")
+        second = whole.str.extract(r"^.{16}:([0-5]\d)").cast(pl.Int8).cast(pl.Int64).fill_null(0) * 1_000_000
+        with_offset = _moment(whole, offset).dt.replace_time_zone("UTC")
+        bare = _in_zone(_moment(pl.when(offset.is_null()).then(whole), pl.lit("Z")), own or zone)
+        value = pl.coalesce(with_offset, bare.dt.convert_time_zone("UTC")) + second.cast(pl.Duration("us"))
+        naive = (whole.is_not_null() & offset.is_null()) if own is None else naive
+    value = value.cast(pl.Datetime("us", "UTC")).dt.truncate("1s")
+    plausible = value.dt.date().is_between(_FIRST, _LAST)
+    impossible = text.is_not_null() & ~naive.fill_null(False) & ~plausible.fill_null(False)
+    say_zone = "has no time zone; write its offset, or say which zone the register is in (zone)"
+    return value, [
+        _Fault(column, naive, say_zone),
+        _Fault(column, impossible, f"is no time that can be; it must be {column.form}"),
     ]
 
 
@@ -542,7 +608,7 @@ def _read_xlsx(path: Path, mapping: RegisterMapping) -> pl.DataFrame:
         book = read_excel(path)
         head = book.load_sheet(0, n_rows=0)
         names = [column.name for column in head.available_columns()]
-        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+        wanted = [name for name in dict.fromkeys(map(mapping.source, mapping.schema)) if name in names]
         return book.load_sheet(0, use_columns=wanted).to_polars() if wanted else pl.DataFrame(schema=names)
     except FastExcelError:
         raise RegisterError(
