@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``) stands in one of them; a section that stands in none
-takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``, ``notice``) stands in one of them; a section that
+stands in none takes the library's defaults (``defaults.yaml`` beside this module).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from .notice import Notice
 
 
 class WorkbookError(Exception):
@@ -229,10 +231,44 @@ class RequestRegister(_Section):
     separator: str = ","
 
 
+class RegisterSource(_Section):
+    """Where a register of ``privacy_metrics.registers`` is: CSV, Parquet or XLSX, by the file's suffix.
+
+    ``columns``, ``values`` and ``fill`` map another tool's export to the schema's columns and values.
+    """
+
+    path: str
+    kind: str | None = Field(default=None, description="its schema, where that is not the name it is given here")
+    as_of: date | None = Field(default=None, description="the day it was exported; without it, sources.as_of")
+    may_be_empty: bool = Field(default=False, description="that it holds no row says that there was nothing to note")
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="the time zone of times that carry no offset"
+    )
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, str | None]] = {}
+    fill: dict[str, str | None] = {}
+    date_format: str | None = None
+    separator: str = ","
+
+
 class Sources(_Section):
     technical: list[AccessLog] = Field(min_length=1)
     countries: Countries
     requests: RequestRegister | None = None
+    registers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], RegisterSource] = {}
+    as_of: date | None = Field(default=None, description="the day on which the registers were exported")
+
+    @model_validator(mode="after")
+    def _exported_on_a_day(self) -> Sources:
+        if undated := [name for name, source in self.registers.items() if not (source.as_of or self.as_of)]:
+            raise ValueError(
+                f"registers.{undated[0]}: says not when it was exported; give as_of there, or sources.as_of for all"
+            )
+        return self
+
+    def schemas(self) -> dict[str, str]:
+        """By the name of a register under ``registers``, its schema's."""
+        return {name: source.kind or name for name, source in self.registers.items()}
 
 
 class Limits(_Section):
@@ -308,6 +344,7 @@ class Params(_Section):
     tables: list[TableSpec]
     reports: Reports
     zones: Zones = Zones()
+    notice: Notice | None = None
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
 
@@ -357,7 +394,32 @@ class Params(_Section):
         except ValidationError as error:
             raise ParamsError("\n".join(_explain(e, folder, origin) for e in error.errors())) from None
         params._root, params._folder = folder.parent, folder
+        params._check_promises(origin)
         return params
+
+    def _check_promises(self, origin: dict[str, str]) -> None:
+        """Raises ParamsError for a register or promise that no schema or control fits."""
+        if not self.notice and not self.sources.registers:
+            return
+        # Above this module, as controls read registers: asked for only where there is something to check.
+        from .controls import fault
+        from .registers import REGISTERS
+
+        schemas = self.sources.schemas()
+        problems = [
+            f"{origin['sources']}: sources.registers.{name}: there is no register {schema}; there are "
+            f"{', '.join(REGISTERS)} (kind: SCHEMA names one)"
+            for name, schema in schemas.items()
+            if schema not in REGISTERS
+        ]
+        if "requests" in schemas.values():
+            problems.append(f"{origin['sources']}: sources.registers: requests is read from sources.requests")
+        for promise in self.notice.promises if self.notice and not problems else []:
+            if found := fault(promise, schemas):
+                field, reason = found
+                problems.append(f"{origin['notice']}: notice.promises {promise.id}: {field} {reason}")
+        if problems:
+            raise ParamsError("\n".join(problems))
 
 
 def _find_folder() -> Path:

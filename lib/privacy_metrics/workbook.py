@@ -18,14 +18,14 @@ from typing import Any
 
 import polars as pl
 
-from . import folders, geography, requests, sources, technical
+from . import controls, folders, geography, registers, requests, sources, technical
 from .deadlines import Calendar
 from .disclosure import Cells, Policy, Release, audit_tables, control, load, release, save, trend, view
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
-LAYOUT = 3
+LAYOUT = 4
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -48,7 +48,11 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
         found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
-        state = {"technical": _state(params, found), "requests": _state_of_requests(params)}
+        state = {
+            "technical": _state(params, found),
+            "requests": _state_of_requests(params),
+            "registers": _state_of_registers(params),
+        }
         old = _record(zone)
         if old and old["state"] == state:
             return old
@@ -62,7 +66,8 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
                 record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
             else:
                 record = _read(params, period, found, key, new, progress)
-            record |= _read_requests(params, new)
+            record |= _read_requests(params, new, key)
+            record["registers"] = _read_registers(params, period, new, key, record)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             _write_private(new / "key", key)
             record |= {"layout": LAYOUT, "state": state}
@@ -122,7 +127,9 @@ def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
     countries = params.sources.countries
     paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
     stats = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if p.exists() and (s := p.stat())]
-    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
+    kept = params.model_dump(
+        mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": {"technical", "countries"}}
+    )
     limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
 
@@ -137,7 +144,19 @@ def _state_of_requests(params: Params) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _read_requests(params: Params, new: Path) -> dict[str, Any]:
+def _state_of_registers(params: Params) -> str:
+    """What the registers and their controls depend on: files, parameters, and the code that gives the verdicts."""
+    paths = {name: params.path(source.path) for name, source in params.sources.registers.items()}
+    stats = [(n, (p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else None) for n, p in paths.items()]
+    kept = params.model_dump(
+        mode="json", include={"organisation": True, "sources": {"registers", "as_of"}, "notice": True}
+    )
+    code = [Path(registers.__file__), *sorted(Path(controls.__file__).parent.glob("*.py"))]
+    digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in code]
+    return hashlib.sha256(json.dumps([LAYOUT, stats, kept, digests], sort_keys=True).encode()).hexdigest()
+
+
+def _read_requests(params: Params, new: Path, key: bytes) -> dict[str, Any]:
     """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
     spec = params.sources.requests
     if not spec:
@@ -152,13 +171,62 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     kept = register.requests.with_columns(
         request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
     )
-    for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
-        frame.write_parquet(new / f"{name}.parquet", compression="zstd")
-        (new / f"{name}.parquet").chmod(0o600)
+    # The controls look for a request's row in other registers: under a keyed hash of its id.
+    linked = registers.pseudonymised("requests", register.requests.with_columns(used), key)
+    linked = linked.select(registers.REGISTERS["requests"].column_names())
+    for name, frame in (("requests", kept), ("requests_excluded", register.excluded), ("register_requests", linked)):
+        _write_frame(new / f"{name}.parquet", frame)
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
     return {"requests": record, "register_inputs": [_input(params, path)]}
+
+
+def _read_registers(
+    params: Params, period: Period, new: Path, key: bytes, record: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Every other register, validated, into the folder ``new``, and what the notice's promises make of them.
+
+    A register that can't be read stops nothing: its promises have no evidence, and the notes say why.
+    """
+    record["register_notes"] = []
+    made: dict[str, dict[str, Any]] = {}
+    found: dict[str, controls.Evidence] = {}
+    zone, company = params.organisation.time_zone, params.organisation
+    for name, source in params.sources.registers.items():
+        path, kind = params.path(source.path), source.kind or name
+        as_of = source.as_of or params.sources.as_of
+        assert as_of is not None, "the parameters ask for it"
+        try:
+            mapping = requests.RegisterMapping(
+                source.columns, source.values, source.fill, source.zone, source.date_format, source.separator,
+                registers.columns(kind),
+            )  # fmt: skip
+            read = registers.read(kind, path, zone=zone, mapping=mapping, as_of=as_of, key=key)
+        except requests.RegisterError as error:
+            found[name] = controls.Evidence(name, problem="it could not be read")
+            made[name] = {"kind": kind, "as_of": str(as_of), "account": {}, "problem": str(error)}
+            record["register_notes"] = [*record["register_notes"], f"sources.registers.{name} is no evidence: {error}"]
+            continue
+        _write_frame(new / f"register_{name}.parquet", read.frame)
+        excluded = read.excluded.height
+        found[name] = controls.Evidence(name, read.frame, as_of, "", excluded, source.may_be_empty)
+        made[name] = {"kind": kind, "as_of": str(as_of), "account": read.account, "problem": ""}
+        record["register_inputs"] = [*record["register_inputs"], _input(params, path)]
+    if noted := record["requests"]:
+        excluded = noted["account"]["read"] - noted["account"]["used"]
+        frame = pl.read_parquet(new / "register_requests.parquet")
+        as_of = date.fromisoformat(noted["as_of"])
+        found["requests"] = controls.Evidence("requests", frame, as_of, "", excluded)
+    if params.notice:
+        days = Calendar(company.country, company.subdivision, extra=company.extra_holidays)
+        controls.save(controls.evaluate(params.notice, period, found, zone, days), new)
+    return made
+
+
+def _write_frame(path: Path, frame: pl.DataFrame) -> None:
+    frame.write_parquet(path, compression="zstd")
+    path.chmod(0o600)
 
 
 def _input(params: Params, path: Path) -> dict[str, Any]:
@@ -327,6 +395,14 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
             else:
                 tables.append(table)
         notes += record["requests"]["notes"]
+    notes += record["register_notes"]
+    for name, table in controls.tables(controls.load(zone), period.label).items():
+        if name in ("promises", "controls_things"):
+            made |= release([table], uncontrolled)
+        elif policy.audience == "internal":
+            made |= release([table], replace(policy, exact=True))
+        else:
+            tables.append(table)
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
     made = controlled | made
