@@ -32,6 +32,7 @@ proof: .venv/installed .venv/browser $(SAMPLE)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/collect.py
+	$(BIN)/python benchmarks/controls.py
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -50,7 +51,7 @@ bench: .venv/installed
 	    chromium fonts-liberation) >/dev/null 2>&1 || echo "no chromium could be installed: the browser tests will skip"; fi
 	@touch $@
 
-sample/.made: .venv/installed lib/privacy_metrics/sample.py
+sample/.made: .venv/installed lib/privacy_metrics/sample.py lib/privacy_metrics/sample_registers.py
 	$(BIN)/privacy-metrics sample sample
 	@touch $@
 
