@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -563,7 +563,7 @@ def read(name: str, path: Path, *, zone: str, mapping: RegisterMapping, as_of: d
 def settle(name: str, frame: pl.DataFrame, as_of: date, zone: str) -> Read:
     """Parts the rows that contradict themselves, or are dated after ``as_of``, from the others."""
     schema = REGISTERS[name]
-    midnight = datetime.combine(as_of + timedelta(days=1), time(), ZoneInfo(zone))
+    midnight = datetime.combine(as_of + timedelta(days=1), time(), ZoneInfo(zone)).astimezone(UTC)
     tests: dict[str, pl.Series] = {}
     if keys := [n for n, c in schema.columns().items() if (c.metadata or {}).get("key")]:
         tests["stands twice"] = frame.select(keys).is_duplicated()

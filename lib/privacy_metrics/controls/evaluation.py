@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -59,7 +59,8 @@ class Scope:
     def times_within(self, column: str) -> pl.Expr:
         """``within`` for a time in UTC, as a comparison of times: fast for millions of rows."""
         zone = ZoneInfo(self.zone)
-        first, end = (datetime(d.year, d.month, d.day, tzinfo=zone) for d in (self.period.first, self.period.end))
+        days = (self.period.first, self.period.end)
+        first, end = (datetime(d.year, d.month, d.day, tzinfo=zone).astimezone(UTC) for d in days)
         return pl.col(column).is_between(first, end, closed="left")
 
     def local(self, column: str) -> pl.Expr:
