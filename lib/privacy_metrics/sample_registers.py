@@ -295,7 +295,7 @@ def _messages(rows: dict[str, list[Row]], period: Period) -> None:
             elif n % 4 == 1 and n not in out:
                 rows["marketing_messages"].append(_message(person, sent + timedelta(days=9), "marketing"))
     if _is(period, "N12"):
-        for n in sorted(left)[:3]:
+        for n in sorted(left - out)[:3]:
             rows["marketing_messages"].append(
                 _message(f"s{n:04}", _at(period.first + timedelta(days=70)), "newsletter")
             )
