@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from ..registers import DIRECT_MARKETING
@@ -10,6 +11,10 @@ from .evaluation import Scope, control
 _GRANT, _EVENT, _DENIAL = 0, 1, 2
 """Within one second, a consent counts before an event, and an event before a withdrawal: times are whole seconds, and
 the click that gives consent sets the cookie in the same one."""
+
+
+_LATER = 2**34
+"""More than four times the second of any time up to 2100."""
 
 
 def _second(column: str) -> pl.Expr:
@@ -57,25 +62,38 @@ def standing(events: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
 
     ``events`` has subject_ref (UInt64), purpose (String) and at (Datetime); ``made`` is of ``changes``. Adds ``valid``
     (Boolean: a consent is in force), ``denied`` (Boolean: the last change is a refusal or withdrawal). An event with no
-    change before it has neither. The order of rows is not kept.
+    change before it has neither. Rows stay in their order.
     """
-    parts = []
-    for (purpose,), part in events.group_by("purpose", maintain_order=True):
-        known = made.filter(pl.col("purpose") == purpose).select("subject_ref", "from", "granted", "until").sort("from")
-        part = part.with_columns(_moment=4 * _second("at") + _EVENT).sort("_moment")
-        part = part.join_asof(
-            known, left_on="_moment", right_on="from", by="subject_ref", strategy="backward", check_sortedness=False,
-        )  # fmt: skip
-        unexpired = pl.col("until").is_null() | (_second("at") < pl.col("until"))
-        valid, denied = (pl.col("granted") & unexpired), ~pl.col("granted")
-        parts.append(
-            part.with_columns(valid=valid.fill_null(False), denied=denied.fill_null(False)).drop(
-                "_moment", "granted", "until", "from", strict=False
-            )
-        )
-    if not parts:
+    if not made.height:
         return events.with_columns(valid=pl.lit(False), denied=pl.lit(False))
-    return pl.concat(parts)
+    purposes = pl.Enum(made["purpose"].unique().sort())
+    people = made.select(pl.col("subject_ref").unique().sort()).with_columns(_person=pl.int_range(pl.len()))
+    # One number for person, purpose and moment: a join in time becomes a binary search, in one pass for all purposes.
+    pair = pl.col("_person") * len(purposes.categories) + pl.col("purpose").cast(purposes, strict=False).to_physical()
+
+    def numbered(frame: pl.DataFrame) -> pl.DataFrame:
+        known = frame.join(people, on="subject_ref", how="left", maintain_order="left")
+        return known.with_columns(_pair=pair)
+
+    made = numbered(made)
+    asked = numbered(events.select("subject_ref", "purpose", _at=_second("at")))
+    keys = made.select(_LATER * pl.col("_pair") + pl.col("from")).to_series().to_numpy()
+    moments = asked.select((_LATER * pl.col("_pair") + 4 * pl.col("_at") + _EVENT).fill_null(-1)).to_series()
+    # In order, the searches walk through the keys once: three times as fast as at random.
+    order = moments.arg_sort()
+    last = np.empty(moments.len(), np.int64)
+    last[order.to_numpy()] = np.searchsorted(keys, moments.gather(order).to_numpy(), side="right") - 1
+    last = pl.Series(last)
+    found = made.select("granted", "until", _found="_pair")[last.clip(0)]
+    asked = pl.concat([asked.select("_at", "_pair"), found], how="horizontal").select(
+        known=((pl.col("_found") == pl.col("_pair")) & (last >= 0)).fill_null(False), granted="granted",
+        unexpired=(pl.col("_at") < pl.col("until")).fill_null(True),
+    )  # fmt: skip
+    return events.with_columns(
+        asked.select(
+            valid=pl.col("known") & pl.col("granted") & pl.col("unexpired"), denied=pl.col("known") & ~pl.col("granted")
+        )
+    )
 
 
 # ---- cookies --------------------------------------------------------------------------------------------------------
