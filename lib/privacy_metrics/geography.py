@@ -17,6 +17,7 @@ import polars as pl
 from .params import WorkbookError
 
 UNKNOWN = "unknown"
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 address written as IPv6 (RFC 4291 §2.5.5.2)
 
 
@@ -117,31 +118,47 @@ def _ranges(spans: list[tuple[int, int, int]], kind: type, limit: int) -> Ranges
 
 
 def resolve(addresses: pl.Series, countries: Countries, *, ipv4_bits: int, ipv6_bits: int) -> pl.DataFrame:
-    """Country and truncated network of distinct ``addresses`` (String); the country is looked up before truncating.
+    """What ``locate`` finds, as a frame: ``country`` (ISO 3166-1 alpha-2, or ``unknown``) and ``network`` (UInt64)."""
+    country, network = locate(addresses, countries, ipv4_bits=ipv4_bits, ipv6_bits=ipv6_bits)
+    return pl.DataFrame({"country": pl.Series(countries.names).gather(country.astype(np.uint32)), "network": network})
 
-    Columns: ``country`` (ISO 3166-1 alpha-2, or ``unknown``) and ``network`` (UInt64: the family and the first
+
+def locate(
+    addresses: pl.Series, countries: Countries, *, ipv4_bits: int, ipv6_bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Country and truncated network of ``addresses`` (String); the country is looked up before truncating.
+
+    Arrays: the country (its place in ``countries.names``) and the network (uint64: the family and the first
     ``ipv4_bits`` or ``ipv6_bits`` bits; 0 for what is no address, such as a host name). An IPv4 address mapped into
     IPv6 is that IPv4 address.
     """
-    packed = [_packed(text) for text in addresses.to_list()]
-    country = np.zeros(len(packed), np.int16)
-    network = np.zeros(len(packed), np.uint64)
-    at4 = np.array([i for i, p in enumerate(packed) if len(p) == 4], np.int64)
-    at6 = np.array([i for i, p in enumerate(packed) if len(p) == 16], np.int64)
-    if at4.size:
-        keys = np.frombuffer(b"".join(p for p in packed if len(p) == 4), ">u4").astype(np.uint32)
-        country[at4] = countries.v4.find(keys)
-        network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
-    if at6.size:
-        halves = np.frombuffer(b"".join(p for p in packed if len(p) == 16), ">u8").astype(np.uint64).reshape(-1, 2)
-        country[at6] = countries.v6.find(halves[:, 0])
-        for high, ranges in countries.fine.items():
-            inside = np.flatnonzero(halves[:, 0] == high)
-            if inside.size:
-                country[at6[inside]] = ranges.find(halves[inside, 1])
-        network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
-    names = pl.Series(countries.names)
-    return pl.DataFrame({"country": names.gather(country.astype(np.uint32)), "network": network})
+    country = np.zeros(addresses.len(), np.int16)
+    network = np.zeros(addresses.len(), np.uint64)
+    at4, keys = _ipv4(addresses)
+    others = np.flatnonzero(~at4)
+    packed = [_packed(text) for text in addresses.gather(others).to_list()]
+    mapped = [n for n, p in enumerate(packed) if len(p) == 4]
+    at6 = others[[n for n, p in enumerate(packed) if len(p) == 16]]
+    at4 = np.concatenate([np.flatnonzero(at4), others[mapped]])
+    keys = np.concatenate([keys, np.frombuffer(b"".join(packed[n] for n in mapped), ">u4").astype(np.uint32)])
+    country[at4] = countries.v4.find(keys)
+    network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
+    halves = np.frombuffer(b"".join(p for p in packed if len(p) == 16), ">u8").astype(np.uint64).reshape(-1, 2)
+    country[at6] = countries.v6.find(halves[:, 0])
+    for high, ranges in countries.fine.items():
+        inside = np.flatnonzero(halves[:, 0] == high)
+        if inside.size:
+            country[at6[inside]] = ranges.find(halves[inside, 1])
+    network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
+    return country, network
+
+
+def _ipv4(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Which addresses are four decimal numbers, as inet_pton reads them, and the 32 bits of those that are."""
+    fits = addresses.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").fill_null(False).to_numpy()
+    part = addresses.filter(fits).str.splitn(".", 4).struct
+    octets = [part.field(f"field_{n}").cast(pl.UInt32).to_numpy() for n in range(4)]
+    return fits, (octets[0] << 24) | (octets[1] << 16) | (octets[2] << 8) | octets[3]
 
 
 def _packed(text: str | None) -> bytes:

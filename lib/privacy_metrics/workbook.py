@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from . import folders, geography, requests, sources, technical
+from . import folders, geography, requests, sources, technical, visits
 from .deadlines import Calendar
 from .disclosure import Cells, Policy, Release, audit_tables, control, load, release, save, trend, view
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
-FRAMES = ("sessions", "areas", "steps", "products")
-LAYOUT = 3
+LAYOUT = 4
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -48,7 +49,11 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
         found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
-        state = {"technical": _state(params, found), "requests": _state_of_requests(params)}
+        state = {
+            "plan": _state_of_plan(params),
+            "technical": _state(params, found),
+            "requests": _state_of_requests(params),
+        }
         old = _record(zone)
         if old and old["state"] == state:
             return old
@@ -56,12 +61,13 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
 
         def build(new: Path) -> None:
             new.chmod(0o700)
+            same_plan = old is not None and old["state"]["plan"] == state["plan"]
+            store = Days(params, period, new / "days", zone / "days" if same_plan else None)
             if old and old["state"]["technical"] == state["technical"]:
-                for name in FRAMES:
-                    shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
+                store.keep()
+                record = {name: old[name] for name in ("period", "account", "files", "technical_inputs", "notes")}
             else:
-                record = _read(params, period, found, key, new, progress)
+                record = _read(params, period, found, key, store, old["files"] if old and same_plan else [], progress)
             record |= _read_requests(params, new)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             _write_private(new / "key", key)
@@ -117,14 +123,27 @@ def _record(zone: Path) -> dict[str, Any] | None:
     return record if record and record.get("layout") == LAYOUT else None
 
 
-def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
-    """What a collection depends on, in one fingerprint: the files as they stand, and the parameters that matter."""
-    countries = params.sources.countries
-    paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
-    stats = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if p.exists() and (s := p.stat())]
-    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
+def _state_of_plan(params: Params) -> str:
+    """What every collected day depends on besides the logs: the parameters that matter, and the country database."""
+    mmdb = params.sources.countries.mmdb
+    stats = _stat(params.path(mmdb)) if mmdb else None
+    include: Any = {"organisation": {"time_zone"}, "service": True, "sources": {"countries"}}
+    kept = params.model_dump(mode="json", include=include)
     limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
+    """What a collection depends on, in one fingerprint: the files as they stand, and the plan."""
+    stats = [
+        (source.model_dump(mode="json"), [(str(path), *_stat(path)) for path in files.paths]) for source, files in found
+    ]
+    return hashlib.sha256(json.dumps([_state_of_plan(params), stats], sort_keys=True).encode()).hexdigest()
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    stat = path.stat() if path.exists() else None
+    return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
 
 
 def _state_of_requests(params: Params) -> str:
@@ -161,50 +180,203 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     return {"requests": record, "register_inputs": [_input(params, path)]}
 
 
-def _input(params: Params, path: Path) -> dict[str, Any]:
+def _input(params: Params, path: Path, fingerprint: str | None = None) -> dict[str, Any]:
     return {
         "file": os.path.relpath(path, params.root),
         "bytes": path.stat().st_size,
-        "fingerprint": sources.fingerprint(path),
+        "fingerprint": fingerprint or sources.fingerprint(path),
     }
 
 
 def _read(
-    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, new: Path,
-    progress: Progress | None,
+    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, store: Days,
+    known: list[dict[str, Any]], progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
+    """Reads what is new among the files and writes the days that it touches; ``known`` are the files of before.
+
+    A day's sessions depend on that day's lines alone. So a new file's hits are counted apart and joined to what is
+    there; only where they lie among others, or where a file has changed or gone, are a day's lines read again.
+    """
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
-    hits = technical.Hits(params, period, key, countries)
-    total = sum(path.stat().st_size for _, files in found for path in files.paths)
-    before = 0
-    notes: list[str] = []
-    for source, files in found:
-        for lines in sources.read(source, files):
-            hits.add(lines)
-            if progress:
-                progress(before + files.done, total, hits.account["read"])
-        before += files.done
-        if files.missing_days:
-            notes.append(f"no log for {len(files.missing_days)} days: {', '.join(map(str, files.missing_days))}")
-        notes += [f"{path.name} is cut short: read up to the cut" for path in files.cut_short]
-    if not mmdb:
-        notes.append("countries: none were looked up (sources.countries.none)")
-    frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
-    frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    for name in FRAMES:
-        frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
-        (new / f"{name}.parquet").chmod(0o600)
-    files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
-    inputs = [_input(params, path) for path in files_read]
-    account = dict(hits.account)
+    files = [_File(number, source, path) for number, (source, path) in enumerate(
+        (source, path) for source, some in found for path in some.paths
+    )]  # fmt: skip
+    hits = technical.Hits(params, period, key, countries, len(files))
+    gone = _recognise(files, known, hits)
+    again = np.zeros(hits.days.shape[1], bool)
+    for entry in gone:
+        again[entry["days"]] = True
+    store.discard(again)
+    gap = params.disclosure.session_gap
+
+    def read(wanted: list[_File], only: np.ndarray | None) -> None:
+        total = sum(file.size for file in wanted)
+        done = 0
+        for source, some in _by_source(wanted):
+            opened = sources.Files([file.path for file in some])
+            numbers = np.array([file.number for file in some])
+            for lines in sources.read(source, opened):
+                hits.add(lines, numbers, only)
+                if hits.size > HELD and only is None:
+                    for day, frames in technical.days(hits, gap, hits.latest - LATE):
+                        store.add(day, frames)
+                if progress:
+                    progress(done + opened.done, total, int(hits.accounts.sum()))
+            done += opened.done
+            for file in some:
+                file.cut_short = file.path in opened.cut_short
+        for day, frames in technical.days(hits, gap):
+            store.add(day, frames)
+
+    read([file for file in files if file.new], None)
+    if (mixed := store.mixed | again).any():
+        store.discard(mixed)
+        read([file for file in files if (hits.days[file.number] & mixed).any()], mixed)
+    store.keep()
+    account = {"read": int(hits.accounts.sum())}
+    account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:
         raise sources.SourceError(
             f"no line of {period.label} among the {account['read']:,} lines read ({account['broken']:,} broken); "
             "is it the right period, and are these the right logs (sources.technical)?"
         )
-    assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {"period": period.label, "account": account, "technical_inputs": inputs, "notes": notes}
+    notes: list[str] = []
+    for _, some in found:
+        if some.missing_days:
+            notes.append(f"no log for {len(some.missing_days)} days: {', '.join(map(str, some.missing_days))}")
+    notes += [f"{file.path.name} is cut short: read up to the cut" for file in files if file.cut_short]
+    if not mmdb:
+        notes.append("countries: none were looked up (sources.countries.none)")
+    inputs = [_input(params, file.path, file.fingerprint) for file in files]
+    inputs += [_input(params, params.path(mmdb))] if mmdb else []
+    return {
+        "period": period.label, "account": account, "technical_inputs": inputs, "notes": notes,
+        "files": [file.record(hits) for file in files],
+    }  # fmt: skip
+
+
+HELD = 1_000_000
+"""Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
+LATE = 3600
+"""Seconds for which hits are held back then: lines are logged that much out of order, seldom more."""
+
+
+@dataclass
+class _File:
+    """A log file: what it is known by, and what became of it."""
+
+    number: int
+    source: AccessLog
+    path: Path
+    new: bool = True
+    cut_short: bool = False
+    size: int = 0
+    modified: int = 0
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        self.size, self.modified = _stat(self.path)
+        self.fingerprint = sources.fingerprint(self.path)
+
+    def record(self, hits: technical.Hits) -> dict[str, Any]:
+        """The file without its name (the inputs have that): its account in the order of REASONS, days as numbers."""
+        return {
+            "identity": self.identity, "cut_short": self.cut_short, "account": hits.accounts[self.number].tolist(),
+            "days": np.flatnonzero(hits.days[self.number]).tolist(),
+        }  # fmt: skip
+
+    @property
+    def identity(self) -> list[Any]:
+        """What tells a file from a changed one; a rename keeps it."""
+        return [self.source.model_dump(mode="json"), self.size, self.modified, self.fingerprint]
+
+
+def _recognise(files: list[_File], known: list[dict[str, Any]], hits: technical.Hits) -> list[dict[str, Any]]:
+    """Marks the files that were read before and takes over their accounts; gives those that are there no longer."""
+    left = list(known)
+    for file in files:
+        for entry in left:
+            if entry["identity"] == file.identity:
+                file.new, file.cut_short = False, entry["cut_short"]
+                hits.accounts[file.number] = entry["account"]
+                hits.days[file.number, entry["days"]] = True
+                left.remove(entry)
+                break
+    return left
+
+
+def _by_source(files: list[_File]) -> Iterator[tuple[AccessLog, list[_File]]]:
+    for _, group in groupby(files, key=lambda file: id(file.source)):
+        some = list(group)
+        yield some[0].source, some
+
+
+class Days:
+    """The days of a period in the confidential zone, four files of sessions each; a day's sessions end at midnight."""
+
+    def __init__(self, params: Params, period: Period, new: Path, old: Path | None) -> None:
+        self.days, self.new, self.old = period.days, new, old
+        self.gap = params.disclosure.session_gap
+        self.mixed = np.zeros(len(self.days), bool)
+        """Days whose hits were counted apart though they lie among each other: to be read again, together."""
+        self.discarded = np.zeros(len(self.days), bool)
+        new.mkdir(mode=0o700)
+
+    def add(self, day: int, frames: dict[str, pl.DataFrame]) -> None:
+        """Adds sessions (frames of technical.days) to those of a day, and writes them."""
+        if self.mixed[day]:
+            return
+        if before := self._read(day):
+            joined = visits.stitch({name: pl.concat([before[name], frames[name]]) for name in frames}, self.gap)
+            if joined is None:
+                self.mixed[day] = True
+                return
+            frames = {name: technical.in_order(frame) for name, frame in joined.items()}
+        for name, frame in frames.items():
+            path = self._path(self.new, name, day)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.unlink(missing_ok=True)
+            frame.write_parquet(path, compression="zstd", statistics=False)
+            path.chmod(0o600)
+
+    def discard(self, days: np.ndarray) -> None:
+        """Forgets what is known of days: their lines are read again."""
+        self.discarded |= days
+        self.mixed &= ~days
+        for day in np.flatnonzero(days).tolist():
+            for name in visits.FRAMES:
+                self._path(self.new, name, day).unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Takes over from the old collection the days that were not touched."""
+        for name in visits.FRAMES:
+            (self.new / name).mkdir(mode=0o700, exist_ok=True)
+            for day in range(len(self.days)):
+                path = self._path(self.new, name, day)
+                old = self.old and self._path(self.old, name, day)
+                if old and old.exists() and not path.exists() and not self.discarded[day]:
+                    os.link(old, path)
+
+    def _read(self, day: int) -> dict[str, pl.DataFrame] | None:
+        for folder in (self.new, None if self.discarded[day] else self.old):
+            if folder and self._path(folder, "sessions", day).exists():
+                return {name: pl.read_parquet(self._path(folder, name, day)) for name in visits.FRAMES}
+        return None
+
+    def _path(self, folder: Path, name: str, day: int) -> Path:
+        return folder / name / f"{self.days[day]}.parquet"
+
+
+def sessions(params: Params, period: Period) -> dict[str, pl.DataFrame]:
+    """The collected sessions of ``period`` as ``technical.cells`` takes them: those cut at midnight are joined."""
+    folder = params.confidential(period) / "days"
+    frames = {
+        name: pl.concat([pl.read_parquet(p) for p in sorted((folder / name).iterdir())]) for name in visits.FRAMES
+    }
+    cuts = technical.midnights(period, params.organisation.time_zone)
+    frames = visits.stitch_at(frames, params.disclosure.session_gap, cuts)
+    return frames | {"sessions": technical.describe(frames["sessions"], params.organisation.time_zone)}
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -312,7 +484,7 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     record = _record(zone)
     if record is None:
         raise WorkbookError(f"{period.label} is not collected: there is nothing to make releases of")
-    frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
+    frames = sessions(params, period)
     policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
     tables = [technical.cells(spec, frames, period) for spec in params.tables]
