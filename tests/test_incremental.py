@@ -214,7 +214,7 @@ def test_small_batches_give_what_one_batch_gives(tmp_path: Path, monkeypatch: py
         (tmp_path / "logs" / f"panel-{number}.log").write_text("\n".join(some))
     workbook.collect(params, JULY)
     expected = content(params.confidential(JULY))
-    monkeypatch.setattr(workbook, "HELD", 5)
+    monkeypatch.setattr("privacy_metrics.collection.HELD", 5)
     monkeypatch.setattr("privacy_metrics.sources.BLOCK", 700)
     monkeypatch.setattr("privacy_metrics.sources.CHUNK", 300)
     assert from_scratch(params) == expected

@@ -124,10 +124,10 @@ def version() -> None:
 
 
 def _collect(params: Params, period: Period) -> dict:
-    from . import workbook
+    from . import collection
 
     with _bar(f"Collecting {period.label}") as progress:
-        return workbook.collect(params, period, progress)
+        return collection.collect(params, period, progress)
 
 
 def _collect_history(params: Params, period: Period) -> None:

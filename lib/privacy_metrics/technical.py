@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -21,9 +21,11 @@ import polars as pl
 
 from . import clients, geography, visits
 from .combined import BROKEN, Coded, Lines
-from .disclosure import TOTAL, Cells, Nesting
 from .params import Params, Period, TableSpec, WorkbookError
 from .visits import HIT
+
+if TYPE_CHECKING:
+    from .disclosure import Cells, Nesting
 
 UNKNOWN = "unknown"
 
@@ -398,7 +400,9 @@ def describe(sessions: pl.DataFrame, zone: str) -> pl.DataFrame:
 
 
 def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> Cells:
-    """Counts the cells and margins of a table; ``frames`` are those of ``sessions`` with the clients' columns."""
+    """Counts the cells and margins of a table; ``frames`` are those of ``collection.sessions``."""
+    from .disclosure import TOTAL, Cells  # only here: collecting needs no solver
+
     check(spec)
     base = next((OF_PART[d] for d in spec.dimensions if d in OF_PART), "sessions")
     rows = frames["sessions"]
@@ -430,7 +434,7 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
     frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
-        _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
+        _in_order(frame, spec.dimensions, TOTAL), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
         ("from_area", "to_area") if {"from_area", "to_area"} <= set(spec.dimensions) else None,
     )  # fmt: skip
 
@@ -476,11 +480,11 @@ def _with_largest(part: Any, data: Any, kept: Sequence[str], measure: str, count
     return part.join(found, on=list(kept), how="left") if kept else part.join(found, how="cross")
 
 
-def _in_order(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
+def _in_order(frame: pl.DataFrame, dimensions: Sequence[str], total: str) -> pl.DataFrame:
     """Rows by category, weekdays as in a week, margins last."""
     keys = []
     for name in dimensions:
-        keys.append(pl.col(name) == TOTAL)
+        keys.append(pl.col(name) == total)
         days = dict(zip(_WEEKDAYS, "0123456", strict=True))
         keys.append(pl.col(name).replace(days) if name == "weekday" else pl.col(name))
     return frame.sort(keys) if keys else frame

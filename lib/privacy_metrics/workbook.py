@@ -1,99 +1,37 @@
-"""The workbook of one period: the personal zone entered once (``collect``), and from then on named releases only."""
+"""The workbook of one period: named releases, made of what ``collection`` has collected, and nothing else."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from . import folders, geography, requests, sources, technical, visits
+from . import folders, requests, technical
+from .collection import collect as collect
+from .collection import is_collected as is_collected
+from .collection import recorded as _record
+from .collection import sessions as sessions
+from .collection import state as state
 from .deadlines import Calendar
 from .disclosure import Cells, Policy, Release, audit_tables, control, load, release, save, trend, view
 from .disclosure.audit import Table
-from .params import AccessLog, Params, Period, WorkbookError
-
-LAYOUT = 4
-"""Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
-
-Progress = Callable[[int, int, int], None]
-"""Called with bytes read, bytes in all, and lines read."""
-
-
-# ---- the personal zone ----------------------------------------------------------------------------------------------
-
-
-def collect(params: Params, period: Period, progress: Progress | None = None) -> dict[str, Any]:
-    """Reads the raw input of ``period`` once and writes its pseudonymous sessions into the confidential zone.
-
-    Skips the reading when neither the input nor what it depends on has changed. Gives the record of the collection:
-    ``account`` (lines read, used, and excluded by reason), ``requests`` (the same of the register's rows, and its day),
-    ``inputs``, ``notes``. Raises WorkbookError, with what was there before still in place.
-    """
-    for spec in params.tables:
-        technical.check(spec)
-    zone = params.confidential(period)
-    with folders.locked(zone.with_name(f".{period.label}.lock")):
-        zone.parent.chmod(0o700)
-        found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
-        state = {
-            "plan": _state_of_plan(params),
-            "technical": _state(params, found),
-            "requests": _state_of_requests(params),
-        }
-        old = _record(zone)
-        if old and old["state"] == state:
-            return old
-        key = _key(zone)
-
-        def build(new: Path) -> None:
-            new.chmod(0o700)
-            same_plan = old is not None and old["state"]["plan"] == state["plan"]
-            store = Days(params, period, new / "days", zone / "days" if same_plan else None)
-            if old and old["state"]["technical"] == state["technical"]:
-                store.keep()
-                record = {name: old[name] for name in ("period", "account", "files", "technical_inputs", "notes")}
-            else:
-                record = _read(params, period, found, key, store, old["files"] if old and same_plan else [], progress)
-            record |= _read_requests(params, new)
-            record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
-            _write_private(new / "key", key)
-            record |= {"layout": LAYOUT, "state": state}
-            _write_private(new / "collect.json", json.dumps(record, indent=1).encode())
-
-        folders.replace(zone, build)
-        record = _record(zone)
-        assert record is not None
-        return record
-
-
-def is_collected(params: Params, period: Period) -> bool:
-    """Whether the confidential zone holds ``period``."""
-    return _record(params.confidential(period)) is not None
+from .params import Params, Period, WorkbookError
 
 
 def is_published(params: Params, period: Period) -> bool:
     """Whether releases of ``period`` were published, so that a reader has them."""
     return bool(_versions(params, period))
-
-
-def state(params: Params, period: Period) -> dict[str, str] | None:
-    """What the collection of ``period`` was made from, as fingerprints; None where it is not collected."""
-    record = _record(params.confidential(period))
-    return record["state"] if record else None
 
 
 def close(params: Params, period: Period) -> None:
@@ -105,278 +43,6 @@ def close(params: Params, period: Period) -> None:
     for version in _versions(params, period):
         shutil.rmtree(_published(params, period, version) / "cells", ignore_errors=True)
     shutil.rmtree(zone)
-
-
-def _key(zone: Path) -> bytes:
-    path = zone / "key"
-    return path.read_bytes() if path.is_file() else secrets.token_bytes(32)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def _record(zone: Path) -> dict[str, Any] | None:
-    path = zone / "collect.json"
-    record = json.loads(path.read_text()) if path.is_file() else None
-    return record if record and record.get("layout") == LAYOUT else None
-
-
-def _state_of_plan(params: Params) -> str:
-    """What every collected day depends on besides the logs: the parameters that matter, and the country database."""
-    mmdb = params.sources.countries.mmdb
-    stats = _stat(params.path(mmdb)) if mmdb else None
-    include: Any = {"organisation": {"time_zone"}, "service": True, "sources": {"countries"}}
-    kept = params.model_dump(mode="json", include=include)
-    limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
-    return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
-
-
-def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
-    """What a collection depends on, in one fingerprint: the files as they stand, and the plan."""
-    stats = [
-        (source.model_dump(mode="json"), [(str(path), *_stat(path)) for path in files.paths]) for source, files in found
-    ]
-    return hashlib.sha256(json.dumps([_state_of_plan(params), stats], sort_keys=True).encode()).hexdigest()
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    stat = path.stat() if path.exists() else None
-    return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
-
-
-def _state_of_requests(params: Params) -> str:
-    spec = params.sources.requests
-    if not spec:
-        return ""
-    path = params.path(spec.path)
-    stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
-    kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def _read_requests(params: Params, new: Path) -> dict[str, Any]:
-    """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
-    spec = params.sources.requests
-    if not spec:
-        return {"requests": None, "register_inputs": []}
-    path = params.path(spec.path)
-    mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
-    register = requests.read_register(
-        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
-    )
-    used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
-    used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
-    kept = register.requests.with_columns(
-        request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
-    )
-    for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
-        frame.write_parquet(new / f"{name}.parquet", compression="zstd")
-        (new / f"{name}.parquet").chmod(0o600)
-    entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
-    as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
-    record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
-    return {"requests": record, "register_inputs": [_input(params, path)]}
-
-
-def _input(params: Params, path: Path, fingerprint: str | None = None) -> dict[str, Any]:
-    return {
-        "file": os.path.relpath(path, params.root),
-        "bytes": path.stat().st_size,
-        "fingerprint": fingerprint or sources.fingerprint(path),
-    }
-
-
-def _read(
-    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, store: Days,
-    known: list[dict[str, Any]], progress: Progress | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Reads what is new among the files and writes the days that it touches; ``known`` are the files of before.
-
-    A day's sessions depend on that day's lines alone. So a new file's hits are counted apart and joined to what is
-    there; only where they lie among others, or where a file has changed or gone, are a day's lines read again.
-    """
-    mmdb = params.sources.countries.mmdb
-    countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
-    files = [_File(number, source, path) for number, (source, path) in enumerate(
-        (source, path) for source, some in found for path in some.paths
-    )]  # fmt: skip
-    hits = technical.Hits(params, period, key, countries, len(files))
-    gone = _recognise(files, known, hits)
-    again = np.zeros(hits.days.shape[1], bool)
-    for entry in gone:
-        again[entry["days"]] = True
-    store.discard(again)
-    gap = params.disclosure.session_gap
-
-    def read(wanted: list[_File], only: np.ndarray | None) -> None:
-        total = sum(file.size for file in wanted)
-        done = 0
-        for source, some in _by_source(wanted):
-            opened = sources.Files([file.path for file in some])
-            numbers = np.array([file.number for file in some])
-            for lines in sources.read(source, opened):
-                hits.add(lines, numbers, only)
-                if hits.size > HELD and only is None:
-                    for day, frames in technical.days(hits, gap, hits.latest - LATE):
-                        store.add(day, frames)
-                if progress:
-                    progress(done + opened.done, total, int(hits.accounts.sum()))
-            done += opened.done
-            for file in some:
-                file.cut_short = file.path in opened.cut_short
-        for day, frames in technical.days(hits, gap):
-            store.add(day, frames)
-
-    read([file for file in files if file.new], None)
-    if (mixed := store.mixed | again).any():
-        store.discard(mixed)
-        read([file for file in files if (hits.days[file.number] & mixed).any()], mixed)
-    store.keep()
-    account = {"read": int(hits.accounts.sum())}
-    account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
-    if account["read"] == account["outside period"] + account["broken"]:
-        raise sources.SourceError(
-            f"no line of {period.label} among the {account['read']:,} lines read ({account['broken']:,} broken); "
-            "is it the right period, and are these the right logs (sources.technical)?"
-        )
-    notes: list[str] = []
-    for _, some in found:
-        if some.missing_days:
-            notes.append(f"no log for {len(some.missing_days)} days: {', '.join(map(str, some.missing_days))}")
-    notes += [f"{file.path.name} is cut short: read up to the cut" for file in files if file.cut_short]
-    if not mmdb:
-        notes.append("countries: none were looked up (sources.countries.none)")
-    inputs = [_input(params, file.path, file.fingerprint) for file in files]
-    inputs += [_input(params, params.path(mmdb))] if mmdb else []
-    return {
-        "period": period.label, "account": account, "technical_inputs": inputs, "notes": notes,
-        "files": [file.record(hits) for file in files],
-    }  # fmt: skip
-
-
-HELD = 1_000_000
-"""Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
-LATE = 3600
-"""Seconds for which hits are held back then: lines are logged that much out of order, seldom more."""
-
-
-@dataclass
-class _File:
-    """A log file: what it is known by, and what became of it."""
-
-    number: int
-    source: AccessLog
-    path: Path
-    new: bool = True
-    cut_short: bool = False
-    size: int = 0
-    modified: int = 0
-    fingerprint: str = ""
-
-    def __post_init__(self) -> None:
-        self.size, self.modified = _stat(self.path)
-        self.fingerprint = sources.fingerprint(self.path)
-
-    def record(self, hits: technical.Hits) -> dict[str, Any]:
-        """The file without its name (the inputs have that): its account in the order of REASONS, days as numbers."""
-        return {
-            "identity": self.identity, "cut_short": self.cut_short, "account": hits.accounts[self.number].tolist(),
-            "days": np.flatnonzero(hits.days[self.number]).tolist(),
-        }  # fmt: skip
-
-    @property
-    def identity(self) -> list[Any]:
-        """What tells a file from a changed one; a rename keeps it."""
-        return [self.source.model_dump(mode="json"), self.size, self.modified, self.fingerprint]
-
-
-def _recognise(files: list[_File], known: list[dict[str, Any]], hits: technical.Hits) -> list[dict[str, Any]]:
-    """Marks the files that were read before and takes over their accounts; gives those that are there no longer."""
-    left = list(known)
-    for file in files:
-        for entry in left:
-            if entry["identity"] == file.identity:
-                file.new, file.cut_short = False, entry["cut_short"]
-                hits.accounts[file.number] = entry["account"]
-                hits.days[file.number, entry["days"]] = True
-                left.remove(entry)
-                break
-    return left
-
-
-def _by_source(files: list[_File]) -> Iterator[tuple[AccessLog, list[_File]]]:
-    for _, group in groupby(files, key=lambda file: id(file.source)):
-        some = list(group)
-        yield some[0].source, some
-
-
-class Days:
-    """The days of a period in the confidential zone, four files of sessions each; a day's sessions end at midnight."""
-
-    def __init__(self, params: Params, period: Period, new: Path, old: Path | None) -> None:
-        self.days, self.new, self.old = period.days, new, old
-        self.gap = params.disclosure.session_gap
-        self.mixed = np.zeros(len(self.days), bool)
-        """Days whose hits were counted apart though they lie among each other: to be read again, together."""
-        self.discarded = np.zeros(len(self.days), bool)
-        new.mkdir(mode=0o700)
-
-    def add(self, day: int, frames: dict[str, pl.DataFrame]) -> None:
-        """Adds sessions (frames of technical.days) to those of a day, and writes them."""
-        if self.mixed[day]:
-            return
-        if before := self._read(day):
-            joined = visits.stitch({name: pl.concat([before[name], frames[name]]) for name in frames}, self.gap)
-            if joined is None:
-                self.mixed[day] = True
-                return
-            frames = {name: technical.in_order(frame) for name, frame in joined.items()}
-        for name, frame in frames.items():
-            path = self._path(self.new, name, day)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.unlink(missing_ok=True)
-            frame.write_parquet(path, compression="zstd", statistics=False)
-            path.chmod(0o600)
-
-    def discard(self, days: np.ndarray) -> None:
-        """Forgets what is known of days: their lines are read again."""
-        self.discarded |= days
-        self.mixed &= ~days
-        for day in np.flatnonzero(days).tolist():
-            for name in visits.FRAMES:
-                self._path(self.new, name, day).unlink(missing_ok=True)
-
-    def keep(self) -> None:
-        """Takes over from the old collection the days that were not touched."""
-        for name in visits.FRAMES:
-            (self.new / name).mkdir(mode=0o700, exist_ok=True)
-            for day in range(len(self.days)):
-                path = self._path(self.new, name, day)
-                old = self.old and self._path(self.old, name, day)
-                if old and old.exists() and not path.exists() and not self.discarded[day]:
-                    os.link(old, path)
-
-    def _read(self, day: int) -> dict[str, pl.DataFrame] | None:
-        for folder in (self.new, None if self.discarded[day] else self.old):
-            if folder and self._path(folder, "sessions", day).exists():
-                return {name: pl.read_parquet(self._path(folder, name, day)) for name in visits.FRAMES}
-        return None
-
-    def _path(self, folder: Path, name: str, day: int) -> Path:
-        return folder / name / f"{self.days[day]}.parquet"
-
-
-def sessions(params: Params, period: Period) -> dict[str, pl.DataFrame]:
-    """The collected sessions of ``period`` as ``technical.cells`` takes them: those cut at midnight are joined."""
-    folder = params.confidential(period) / "days"
-    frames = {
-        name: pl.concat([pl.read_parquet(p) for p in sorted((folder / name).iterdir())]) for name in visits.FRAMES
-    }
-    cuts = technical.midnights(period, params.organisation.time_zone)
-    frames = visits.stitch_at(frames, params.disclosure.session_gap, cuts)
-    return frames | {"sessions": technical.describe(frames["sessions"], params.organisation.time_zone)}
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
