@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from .params import AccessLog, Params, Period, WorkbookError
+from ..params import AccessLog, Params, Period, WorkbookError
 
 BLOCK = 48 << 20
 """Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
