@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from privacy_metrics import sources
 from privacy_metrics.params import AccessLog
+from privacy_metrics.sources import logs
 
 GOOD = '240.1.2.3 - - [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200 12 "https://x.example/" "Mozilla/5.0"'
 TIME = 1782886364  # 2026-07-01T06:12:44Z
 
 
 def parse(*lines: str, language: bool = False) -> list[dict]:
-    return sources.parse(pl.DataFrame({"line": lines}, schema={"line": pl.String}), language=language).to_dicts()
+    return logs.parse(pl.DataFrame({"line": lines}, schema={"line": pl.String}), language=language).to_dicts()
 
 
 def read(*paths: Path) -> tuple[pl.DataFrame, sources.Files]:
@@ -125,7 +126,7 @@ def test_a_damaged_gzip_is_named(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
 def test_lines_are_split_at_newlines_and_nowhere_else(content: bytes) -> None:
-    lines = sources._lines(content) if content else pl.DataFrame({"line": []})
+    lines = logs._lines(content) if content else pl.DataFrame({"line": []})
     expected = content.decode("utf-8", "replace").split("\n")
     if expected[-1] == "":
         expected.pop()

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -21,11 +21,14 @@ from . import folders, geography, requests, sources, technical
 from .deadlines import Calendar
 from .disclosure import Audit, Cells, Policy, Release, control, load, release, save, trend, view
 from .disclosure.audit import Table
-from .params import AccessLog, Params, Period, WorkbookError
+from .params import Params, Period, Source, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
-LAYOUT = 2
+LAYOUT = 3
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
+
+Found = Sequence[tuple[Source, sources.Files]]
+"""The sources of technical data with what holds the period of each."""
 
 Progress = Callable[[int, int, int], None]
 """Called with bytes read, bytes in all, and lines read."""
@@ -47,21 +50,28 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
         found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
-        state = {"technical": _state(params, found), "requests": _state_of_requests(params)}
+        state = {"technical": _state(params, found), "requests": _state_of_requests(params, period)}
         old = _record(zone)
-        if old and old["state"] == state:
-            return old
+        same = old if old and old["state"]["technical"] == state["technical"] else None
+        # A query is asked whether its rows have changed only where nothing else says that they must be read.
+        if same and sources.digests(found, ask=True) != same["state"]["queries"]:
+            same = None
+        if same:
+            state["queries"] = same["state"]["queries"]
+            if same["state"] == state:
+                return same
         key = _key(zone)
 
         def build(new: Path) -> None:
             new.chmod(0o700)
-            if old and old["state"]["technical"] == state["technical"]:
+            if same:
                 for name in FRAMES:
                     shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
+                record = {name: same[name] for name in ("period", "account", "technical_inputs", "notes")}
             else:
                 record = _read(params, period, found, key, new, progress)
-            record |= _read_requests(params, new)
+                state["queries"] = sources.digests(found)
+            record |= _read_requests(params, period, new)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             _write_private(new / "key", key)
             record |= {"layout": LAYOUT, "state": state}
@@ -112,7 +122,7 @@ def _record(zone: Path) -> dict[str, Any] | None:
     return record if record and record.get("layout") == LAYOUT else None
 
 
-def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
+def _state(params: Params, found: Found) -> str:
     """What a collection depends on, in one fingerprint: the files as they stand, and the parameters that matter."""
     countries = params.sources.countries
     paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
@@ -122,26 +132,48 @@ def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
 
 
-def _state_of_requests(params: Params) -> str:
+def _state_of_requests(params: Params, period: Period) -> str:
     spec = params.sources.requests
     if not spec:
         return ""
+    if not spec.path:
+        rows = _register_rows(params, period)
+        kept = [LAYOUT, rows.look(), spec.model_dump(mode="json"), params.organisation.time_zone]
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
     path = params.path(spec.path)
     stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
     kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _read_requests(params: Params, new: Path) -> dict[str, Any]:
+def _register_rows(params: Params, period: Period) -> sources.Rows:
+    """The rows of the register's query, of the schema's columns alone."""
+    spec = params.sources.requests
+    assert spec is not None
+    assert spec.database is not None
+    assert spec.query is not None
+    wanted = {spec.columns.get(name, name) for name in requests.SCHEMA}
+    return sources.rows(
+        spec.database, spec.query, params, period, "sources.requests.query",
+        lambda names: [name for name in names if name in wanted],
+    )  # fmt: skip
+
+
+def _read_requests(params: Params, period: Period, new: Path) -> dict[str, Any]:
     """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
     spec = params.sources.requests
     if not spec:
         return {"requests": None, "register_inputs": []}
-    path = params.path(spec.path)
     mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
-    register = requests.read_register(
-        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
-    )
+    zone, as_of = params.organisation.time_zone, spec.as_of or date.today()
+    if spec.path:
+        register = requests.read_register(params.path(spec.path), zone=zone, mapping=mapping, as_of=as_of)
+        register_input = _input(params, params.path(spec.path))
+    else:
+        rows = _register_rows(params, period)
+        frame = pl.concat(rows.read())
+        register = requests.validate(frame.lazy, "sources.requests.query", zone, mapping, as_of)
+        register_input = {"file": "sources.requests.query", "rows": rows.rows, "fingerprint": rows.digest}
     used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
     used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
     kept = register.requests.with_columns(
@@ -153,19 +185,19 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
-    return {"requests": record, "register_inputs": [_input(params, path)]}
+    return {"requests": record, "register_inputs": [register_input]}
 
 
-def _input(params: Params, path: Path) -> dict[str, Any]:
+def _input(params: Params, path: Any) -> dict[str, Any]:
     return {
-        "file": os.path.relpath(path, params.root),
+        "file": os.path.relpath(path, params.root) if isinstance(path, Path) else str(path),
         "bytes": path.stat().st_size,
         "fingerprint": sources.fingerprint(path),
     }
 
 
 def _read(
-    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, new: Path,
+    params: Params, period: Period, found: Found, key: bytes, new: Path,
     progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
     mmdb = params.sources.countries.mmdb
@@ -183,6 +215,7 @@ def _read(
         if files.missing_days:
             notes.append(f"no log for {len(files.missing_days)} days: {', '.join(map(str, files.missing_days))}")
         notes += [f"{path.name} is cut short: read up to the cut" for path in files.cut_short]
+        notes += files.notes
     if not mmdb:
         notes.append("countries: none were looked up (sources.countries.none)")
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
@@ -191,7 +224,7 @@ def _read(
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
         (new / f"{name}.parquet").chmod(0o600)
     files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
-    inputs = [_input(params, path) for path in files_read]
+    inputs = [_input(params, path) for path in files_read] + sources.asked(found)
     account = dict(hits.account)
     if account["read"] == account["outside period"] + account["broken"]:
         raise sources.SourceError(
