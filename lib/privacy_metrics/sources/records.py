@@ -8,7 +8,7 @@ from typing import get_args
 import polars as pl
 
 from ..params import FIELDS, Columns
-from .logs import PARSED, SourceError
+from .logs import SourceError
 
 NAMES: tuple[str, ...] = get_args(FIELDS)
 BATCH = 200_000
@@ -66,7 +66,7 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
     time = _seconds(fields["time"], zone, where)
     target, method, status = text["target"], text["method"], pl.lit(None, pl.UInt16)
     if "request" in fields.columns:
-        parts = text["request"].str.extract_groups(r"^(\S+) (\S.*?)(?: HTTP/[0-9.]+)?$").struct
+        parts = text["request"].str.extract_groups(r"(?s)^(\S+) (\S.*?)(?: HTTP/[0-9.]+)?$").struct
         method, target = pl.coalesce(method, parts.field("1")), pl.coalesce(target, parts.field("2"))
     if "status" in fields.columns:
         status = pl.col("status").cast(pl.UInt16, strict=False)
@@ -94,7 +94,7 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
         & pl.col("status").is_between(100, 599)
         & (pl.col("address").is_not_null() | pl.col("account").is_not_null())
     )
-    return frame.with_columns(time=pl.when(whole.fill_null(False)).then("time")).select(PARSED)
+    return frame.with_columns(time=pl.when(whole.fill_null(False)).then("time"))
 
 
 def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

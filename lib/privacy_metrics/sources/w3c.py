@@ -10,7 +10,7 @@ import polars as pl
 
 from ..params import LogFiles
 from . import logs
-from .logs import PARSED, Files, SourceError
+from .logs import Files, SourceError
 from .records import gathered, settle
 
 _FIELDS = {
@@ -98,7 +98,7 @@ def _records(lines: pl.Series, names: list[str], source: W3C, where: str) -> pl.
         if name in at:
             fields = fields.with_columns(_decoded(fields[name], tabs))
     fields = fields.drop("date", "clock", "stem", "query", strict=False)
-    return settle(fields, where, proxies=source.proxies).select(PARSED)
+    return settle(fields, where, proxies=source.proxies)
 
 
 def _decoded(values: pl.Series, percent: bool) -> pl.Series:
