@@ -117,7 +117,7 @@ NGINX_FORMATS = {
         '"$http_user_agent" "$http_accept_language" rt=$request_time uct="$upstream_connect_time"'
     ),
     "parted by bars": "$time_iso8601|$remote_addr|$remote_user|$request_method|$status|${request_length}b|$request_uri",
-    "parted by tabs": "$msec\t$remote_addr\t$request_method\t$uri$is_args$args\t$status\t$http_user_agent\t$http_referer",
+    "parted by tabs": "$msec\t$remote_addr\t$request_method\t$uri$is_args$args\t$status\t$http_user_agent\t$host",
     "of quotes": '"$time_iso8601" "$remote_addr" "$remote_user" "$request" "$status" "$http_user_agent"',
 }
 APACHE_FORMATS = {
@@ -200,7 +200,7 @@ def test_a_cut_is_what_the_regular_expression_finds(data: st.DataObject, tokens:
     filled = st.builds("".join, st.tuples(*(st.just(t) if isinstance(t, str) else value for t in tokens)))
     lines = pl.Series(data.draw(st.lists(st.one_of(filled, SHORT), min_size=1, max_size=12)))
     expected = lines.str.extract_groups(cutter.expression)
-    assert cutter.cut(lines).rows() == pl.select(expected.struct.unnest() if False else expected).unnest("").rows()
+    assert cutter.cut(lines).rows() == expected.struct.unnest().rows()
 
 
 def test_garbage_is_broken_line_by_line(folder: Path) -> None:
@@ -219,11 +219,11 @@ def test_garbage_is_broken_line_by_line(folder: Path) -> None:
         good + " more",
     ]
     bad += [good.replace("2026", "20x6"), good.replace("GET /a HTTP/2.0", r"\x16\x03"), "\u2028", '"' * 40]
-    lines = [text for line in bad[:-4] for text in (good, line)] + [good]
+    lines = [text for line in bad for text in (good, line)] + [good]
     found = read(AccessLog(path="a.log", log_format=form), folder, "\n".join(lines).encode())
     assert len(found) == len(lines)
     for line, row in zip(lines, found, strict=True):
-        assert (row == record) == (line == good or line.endswith(" more")), line
+        assert (row == record) == (line == good), line
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,7 @@ def test_what_was_written_as_csv_comes_back(
     records: list[dict[str, Any]], separator: str, quoting: Literal[0, 1], folder: Path
 ) -> None:
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=separator, lineterminator="\n", quoting=quoting)
+    writer = csv.writer(out, delimiter=separator, lineterminator="\r\n", quoting=quoting)
     writer.writerow(["note", *FIELDS])
     for record in records:
         writer.writerow(["x", *({**record, "time": iso(record["time"])}[name] for name in FIELDS)])
@@ -496,7 +496,9 @@ def test_what_was_written_as_parquet_comes_back(records: list[dict[str, Any]], u
 
 
 def test_times_without_a_zone_are_asked_for(folder: Path) -> None:
-    text = b"address,time,target,method,status\n240.1.2.3,2026-07-01 09:12:44,/a,GET,200\n240.1.2.3,2026-03-29 03:30:00,/a,GET,200\n"
+    text = (
+        b"address,time,target,method,status\n::1,2026-07-01 09:12:44,/a,GET,200\n::1,2026-03-29 03:30:00,/a,GET,200\n"
+    )
     with pytest.raises(SourceError, match=r"a\.csv: its times carry no time zone; .*time_zone"):
         read(csv_source(), folder, text, "a.csv")
     found = read(csv_source(time_zone="Europe/Helsinki"), folder, text, "a.csv")
@@ -530,7 +532,7 @@ def test_a_moment_is_read_or_is_none(folder: Path, text: str, seconds: int | Non
     assert read(csv_source(), folder, content.encode(), "a.csv")[1]["time"] == seconds
 
 
-# ---- several sources, stores, and a kind of one's own -----------------------------------------------------------------
+# ---- several sources, stores, and a kind of one's own ---------------------------------------------------------------
 
 
 def test_several_sources_of_a_quarter_are_one_account(tmp_path: Path) -> None:

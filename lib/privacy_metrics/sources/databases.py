@@ -160,8 +160,8 @@ def bound(query: str, parameters: Mapping[str, Any], where: str) -> tuple[str, l
         used[name] = None
         return f"\0{name}\0"
 
-    passed = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
-    text = re.sub(rf"{passed}|\$(?P<name>[A-Za-z_]\w*)", place, query.replace("\0", ""), flags=re.DOTALL)
+    passed = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+    text = re.sub(rf"{passed}|(?<!\w)\$(?P<name>[A-Za-z_]\w*)", place, query.replace("\0", ""), flags=re.DOTALL)
     return text.strip().rstrip(";"), list(used)
 
 
