@@ -52,12 +52,13 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
             path = tmp_path / f"{next(count)}.duckdb"
             with duckdb.connect(str(path)) as connection:
                 connection.execute(f"CREATE TABLE {table} ({columns})")
-                connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+                if rows:
+                    connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
             return DuckDB(kind="duckdb", path=str(path)), f"kind: duckdb, path: '{path}'"
         with admin(server) as connection, connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {table}")
             cursor.execute(f"CREATE TABLE {table} ({columns})")
-            numbered = re.sub(r"\?", lambda m, n=iter(range(1, 99)): f"${next(n)}", marks)
+            numbered = ", ".join(f"${n}" for n in range(1, len(columns.split(",")) + 1))
             if rows:
                 cursor.executemany(f"INSERT INTO {table} VALUES ({numbered})", rows)
             connection.commit()
@@ -78,7 +79,7 @@ def ask(database: Database, query: str, **parameters: Any) -> pl.DataFrame:
 
 def rows_of(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     # PostgreSQL's texts hold no NUL.
-    return [tuple(v.replace("\0", "") if isinstance(v, str) else v for v in r.values()) for r in records]
+    return [tuple(v.replace("\0", "") if isinstance(v := r[c], str) else v for c in COLUMNS) for r in records]
 
 
 VISITS = (
@@ -103,9 +104,9 @@ def test_what_was_written_into_a_database_comes_back(make: Make, records: list[d
 
 
 def test_the_period_is_bound_as_moments_and_as_seconds(make: Make) -> None:
-    database, _ = make("n int, at bigint", [(1, 100), (2, 200), (3, 300)])
+    database, _ = make("n int, seen bigint", [(1, 100), (2, 200), (3, 300)])
     start = dt.datetime.fromtimestamp(100, dt.UTC)
-    found = ask(database, "SELECT n FROM visits WHERE at > $low AND at <= $high -- $low\n", low=100, high=300)
+    found = ask(database, "SELECT n FROM visits WHERE seen > $low AND seen <= $high -- $low\n", low=100, high=300)
     assert sorted(found["n"].cast(pl.Int64)) == [2, 3]
     text = ask(database, "SELECT '$start' AS text, CAST($start AS varchar) AS moment", start=start)
     assert text["text"][0] == "$start"
@@ -146,10 +147,10 @@ def test_an_error_quotes_no_row(make: Make) -> None:
             ask(database, query)
         assert SECRET not in str(raised.value)
         assert raised.value.__suppress_context__
-    for query, message in {
-        "SELECT nothing FROM visits": "nothing", "SELECT n FROM absent": "absent", "SELEC n": "syntax error",
-        "SELECT n, name AS n FROM visits": "column n twice",
-    }.items():  # fmt: skip
+    words = {"SELECT nope FROM visits": "nope", "SELECT n FROM absent": "absent", "SELECT n FRO visits": "syntax error"}
+    if database.kind == "postgresql":  # the others give the second one a name of its own
+        words["SELECT n, name AS n FROM visits"] = "column n twice"
+    for query, message in words.items():
         with pytest.raises(DatabaseError, match=message):
             ask(database, query)
 
@@ -168,7 +169,7 @@ def test_rows_come_in_batches_and_types_of_all_kinds_as_what_a_frame_can_hold(ma
     odd = {
         "sqlite": ("SELECT 1.5 AS a, x'41' AS b, NULL AS c", ["1.5", "A", ""]),
         "duckdb": ("SELECT 1.50::decimal(9,2) AS a, [1] AS b, INTERVAL 1 DAY AS c", ["1.50", "[1]", "1 day"]),
-        "postgresql": ("SELECT 1.50::numeric AS a, inet '240.1.2.3' AS b, '{1}'::int[] AS c", ["1.50", "240.1.2.3/32", "{1}"]),
+        "postgresql": ("SELECT 1.50::numeric AS a, inet '::1' AS b, '{1}'::int[] AS c", ["1.50", "::1/128", "{1}"]),
     }[database.kind]  # fmt: skip
     assert list(ask(database, odd[0]).row(0)) == odd[1]
 
@@ -183,13 +184,11 @@ def test_a_column_of_sqlite_may_hold_nothing_for_long_and_then_a_text(tmp_path: 
     assert found.row(60_000) == ("x", "text")
 
 
-def clickstream(text: str, root: Path, query: str, more: str = "") -> Params:
+def clickstream(text: str, root: Path, query: str) -> Params:
     params = company(root, people(1))
     path = root / "params" / "company.yaml"
-    # Block style: a query has commas and braces of its own.
-    given_text = (
-        f'technical: [{{{text}, query: "{query}", columns: {{time: at}}, fill: {{method: GET, status: "200"}}{more}}}]'
-    )
+    columns = "columns: {time: seen}, fill: {method: GET, status: '200'}"
+    given_text = f'technical: [{{{text}, query: "{query}", {columns}}}]'
     path.write_text(path.read_text().replace("technical: [{kind: access_log, path: logs/*.log}]", given_text))
     return Params.load(params.folder)
 
@@ -198,13 +197,13 @@ def test_a_clickstream_is_collected_and_collected_again_only_when_its_rows_chang
     start, end = Q3.bounds("Europe/Helsinki")
     visits = [("240.1.2.3", f"u{n}", start + n, "/docs") for n in range(20)]
     visits += [("240.1.2.3", "early", start - 1, "/docs"), ("240.1.2.3", "late", end, "/docs")]
-    columns = "address varchar, account varchar, at bigint, target varchar"
+    columns = "address varchar, account varchar, seen bigint, target varchar"
     _, text = make(columns, visits)
-    query = "SELECT * FROM visits WHERE at >= $start_epoch AND at < $end_epoch"
+    query = "SELECT * FROM visits WHERE seen >= $start_epoch AND seen < $end_epoch"
     params = clickstream(text, tmp_path, query)
     record = workbook.collect(params, Q3)
     assert (record["account"]["read"], record["account"]["used"]) == (20, 20)
-    assert record["inputs"][0]["rows"] == 20
+    assert record["inputs"][-1]["rows"] == 20
     again = workbook.collect(params, Q3)
     assert again == record
     if "postgresql" not in text:
@@ -212,16 +211,14 @@ def test_a_clickstream_is_collected_and_collected_again_only_when_its_rows_chang
     make(columns, [*visits[::-1], ("240.1.2.3", "new", start + 99, "/blog")])
     assert workbook.collect(params, Q3)["account"]["used"] == 21
     # The same rows in another order are the same.
+    before = workbook.collect(params, Q3)
     make(columns, [("240.1.2.3", "new", start + 99, "/blog"), *visits])
-    assert (
-        workbook.collect(params, Q3)["inputs"][0]["fingerprint"]
-        == workbook.collect(params, Q3)["inputs"][0]["fingerprint"]
-    )
+    assert workbook.collect(params, Q3) == before
 
 
 def test_a_clickstream_that_lacks_a_column_says_which(make: Make, tmp_path: Path) -> None:
-    _, text = make("address varchar, at bigint", [("240.1.2.3", 1)])
-    with pytest.raises(DatabaseError | sources.SourceError, match="query: column target is missing"):  # type: ignore[arg-type]
+    _, text = make("address varchar, seen bigint", [("240.1.2.3", 1)])
+    with pytest.raises(sources.SourceError, match="query: column target is missing"):
         workbook.collect(clickstream(text, tmp_path, "SELECT * FROM visits"), Q3)
 
 
@@ -254,7 +251,7 @@ def test_the_password_comes_from_the_environment_and_is_in_no_error(
 ) -> None:
     monkeypatch.delenv("PGPASSWORD", raising=False)
     database = PostgreSQL(kind="postgresql", uri=postgres.uri, password_env="REPORTING_PASSWORD")
-    with pytest.raises(DatabaseError, match="Failed to connect.*no password supplied"):
+    with pytest.raises(DatabaseError, match=r"Failed to connect.*no password supplied"):
         ask(database, "SELECT 1 AS n")
     monkeypatch.setenv("REPORTING_PASSWORD", PASSWORD)
     assert ask(database, "SELECT 1 AS n")["n"][0] == 1
@@ -302,7 +299,7 @@ def test_a_database_that_is_not_there_is_not_made(database: Database) -> None:
 
 QUERIES = st.lists(
     st.one_of(
-        st.sampled_from(["$start", "$end", " $start ", "'$start'", '"$end"', "-- $start\n", "/* $end */", "$$ $end $$", "$t$ $x $t$"]),
+        st.sampled_from(["$start", "$end", "'$start'", '"$end"', "-- $end\n", "/* $end */", "$$ $end $$", "$t$ $x$t$"]),
         st.sampled_from(["SELECT", " ", "'it''s'", "1", ",", "::int", "a$b"]),
     )
 ).map(" ".join)  # fmt: skip

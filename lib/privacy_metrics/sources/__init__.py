@@ -54,7 +54,7 @@ def find(source: Source, params: Params, period: Period) -> Files:
 
 def read(source: Source, files: Files) -> Iterator[pl.DataFrame]:
     """The lines or rows of a source in batches, columns PARSED, broken ones with null ``time``. Raises SourceError."""
-    return KINDS[source.kind].read(source, files)
+    return (lines for lines in KINDS[source.kind].read(source, files) if lines.height)
 
 
 def digests(found: Sequence[tuple[Source, Files]], *, ask: bool = False) -> str:

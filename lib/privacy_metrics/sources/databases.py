@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,19 +127,17 @@ def read(
     with _explained(database, where), closing(open_(database)) as connection:
         given = [parameters[name] for name in used]
         inner = f"({text}\n) AS asked"
-        schema = run(connection, f"SELECT * FROM {inner} LIMIT 0", given).schema
+        with run(connection, f"SELECT * FROM {inner} LIMIT 0", given) as asked:
+            schema = asked.schema
         names = schema.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise DatabaseError(f"{where}: gives column {', '.join(twice)} twice; name each once (AS)")
         wanted = [n for n in dict.fromkeys(columns(names)) if n in names]
         fields = ", ".join(_field(name, schema.field(name).type, all_text) for name in wanted) or "1"
-        batches = run(connection, f"SELECT {fields} FROM {inner}", given)
-        some = False
-        for batch in batches:
-            some = True
-            yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
-        if not some:
-            yield pl.DataFrame(pl.from_arrow(batches.schema.empty_table()))
+        with run(connection, f"SELECT {fields} FROM {inner}", given) as batches:
+            yield pl.DataFrame(pl.from_arrow(batches.schema.empty_table()))  # the columns, where there is no row
+            for batch in batches:
+                yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
 
 
 def bound(query: str, parameters: Mapping[str, Any], where: str) -> tuple[str, list[str]]:
@@ -214,17 +211,17 @@ def _with_password(database: PostgreSQL) -> str:
     return database.uri + ("&" if parts.query else "?") + "password=" + quote(password, safe="")
 
 
-def _run_postgresql(connection: Any, query: str, given: list[Any]) -> pa.RecordBatchReader:
+@contextmanager
+def _run_postgresql(connection: Any, query: str, given: list[Any]) -> Iterator[pa.RecordBatchReader]:
     # With a parameter of its own the driver fetches a result whole; without one it streams (COPY). So the values are
     # bound to settings of the session, which the query reads.
-    cursor = connection.cursor()
-    for n, value in enumerate(given, 1):
-        text = value.isoformat() if isinstance(value, datetime) else str(value)
-        with connection.cursor() as setting:
-            setting.execute(f"SELECT set_config('privacy_metrics.p{n}', $1, false)", (text,))
-            setting.fetchall()
-    cursor.execute(query)
-    return cursor.fetch_record_batch()
+    with connection.cursor() as cursor:
+        for n, value in enumerate(given, 1):
+            text = value.isoformat() if isinstance(value, datetime) else str(value)
+            cursor.execute(f"SELECT set_config('privacy_metrics.p{n}', $1, false)", (text,))
+            cursor.fetchall()
+        cursor.execute(query)
+        yield cursor.fetch_record_batch()
 
 
 def _mark_postgresql(n: int, value: Any) -> str:
@@ -240,12 +237,13 @@ def _open_sqlite(database: SQLite) -> Any:
     return dbapi.connect(f"file:{quote(str(Path(database.path).resolve()))}?mode=ro")
 
 
-def _run_sqlite(connection: Any, query: str, given: list[Any]) -> pa.RecordBatchReader:
-    cursor = connection.cursor()
-    cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH // 4)})
+@contextmanager
+def _run_sqlite(connection: Any, query: str, given: list[Any]) -> Iterator[pa.RecordBatchReader]:
     values = [v.strftime("%Y-%m-%d %H:%M:%S") if isinstance(v, datetime) else v for v in given]
-    cursor.execute(query, values or None)
-    return cursor.fetch_record_batch()
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH // 4)})
+        cursor.execute(query, values or None)
+        yield cursor.fetch_record_batch()
 
 
 def _open_duckdb(database: DuckDB) -> Any:
@@ -260,13 +258,12 @@ def _open_duckdb(database: DuckDB) -> Any:
     return connection
 
 
-def _run_duckdb(connection: Any, query: str, given: list[Any]) -> pa.RecordBatchReader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return connection.sql(query, params=given).to_arrow_reader(BATCH)
+@contextmanager
+def _run_duckdb(connection: Any, query: str, given: list[Any]) -> Iterator[pa.RecordBatchReader]:
+    yield connection.sql(query, params=given).to_arrow_reader(BATCH)
 
 
-_DRIVERS: dict[str, tuple[Callable[[Any], Any], Callable[..., pa.RecordBatchReader], Callable[..., str], bool]] = {
+_DRIVERS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., str], bool]] = {
     "postgresql": (_open_postgresql, _run_postgresql, _mark_postgresql, False),
     "sqlite": (_open_sqlite, _run_sqlite, lambda n, value: f"?{n}", True),
     "duckdb": (_open_duckdb, _run_duckdb, lambda n, value: f"${n}", False),
@@ -274,23 +271,19 @@ _DRIVERS: dict[str, tuple[Callable[[Any], Any], Callable[..., pa.RecordBatchRead
 """By kind: how to connect, to run a query, to write a parameter, and whether every column is fetched as text."""
 
 
-class _explained:
+@contextmanager
+def _explained(database: Database, where: str) -> Iterator[None]:
     """What a driver says becomes a DatabaseError without what may be of a row, and without the password."""
-
-    def __init__(self, database: Database, where: str) -> None:
-        self.database, self.where = database, where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if error is None or isinstance(error, GeneratorExit | SourceError) or not isinstance(error, Exception):
-            return
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001 (three drivers, each with errors of its own; none is lost)
         reason = _reason(error)
-        if isinstance(self.database, PostgreSQL) and (password := os.environ.get(self.database.password_env)):
+        if isinstance(database, PostgreSQL) and (password := os.environ.get(database.password_env)):
             for written in (password, quote(password, safe="")):
                 reason = reason.replace(written, "…")
-        raise DatabaseError(f"{self.where}: {reason}") from None
+        raise DatabaseError(f"{where}: {reason}") from None
 
 
 _SAFE_DUCKDB = ("ParserException", "CatalogException", "BinderException", "PermissionException", "IOException")
