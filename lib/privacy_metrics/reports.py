@@ -442,7 +442,8 @@ def _picture(kind: str, data: str) -> str:
 def export_releases(releases: Iterable[Release], folder: Path, title: str, name: str = "privacy-metrics") -> list[Path]:
     """Each release as ``NAME.csv`` and ``NAME.parquet``, with a Frictionless ``datapackage.json``; the files made.
 
-    A withheld value is an empty field (null in Parquet) and its row's ``withheld`` is true.
+    A withheld value is an empty field (null in Parquet) and its row's ``withheld`` is true; a table with noise has the
+    intervals of its figures, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
@@ -481,6 +482,7 @@ def _resource(release: Release, path: Path) -> dict[str, Any]:
         for d in release.dimensions
     ]
     fields += [{"name": m, "type": "integer", "description": f"{charts.label(m)} (number)"} for m in release.measures]
+    fields += [{"name": b, "type": "integer", "description": "end of the interval"} for b in release.bounds]
     fields.append(
         {"name": "withheld", "type": "boolean", "description": "the row's values are withheld for disclosure control"}
     )
@@ -669,7 +671,8 @@ def _is_whole(folder: Path, state: str) -> bool:
 
 def _audience(params: Params) -> str:
     if params.disclosure.audience == "public":
-        return f"Public: every figure is about at least {params.disclosure.limits['threshold']} people"
+        noise = " or has noise" if any(table.noise for table in params.tables) else ""
+        return f"Public: every figure is about at least {params.disclosure.limits['threshold']} people{noise}"
     return "Internal: for the accountable staff"
 
 
