@@ -264,11 +264,11 @@ def covered(table: Contributions, noise: Noise, rounds: int) -> tuple[float, flo
 )
 def test_intervals_hold_what_they_say(noise: Noise) -> None:
     # The scale of the last two is about one and below one: there, whole numbers make intervals wider, never narrower.
-    inside, error = covered(crowd(200), noise, 3000 if PROOF else 200)
+    inside, error = covered(crowd(200), noise, 3000 if PROOF else 120)
     assert inside > 0.95 - error
     if noise in (GAUSSIAN, LAPLACE):
         # The check can fail: intervals of 70 % do not hold 95 %.
-        inside, error = covered(crowd(200), noise.model_copy(update={"confidence": 0.7}), 200)
+        inside, error = covered(crowd(200), noise.model_copy(update={"confidence": 0.7}), 120)
         assert inside < 0.95 - error
 
 
