@@ -79,22 +79,25 @@ def noisy(table: Contributions, noise: Noise, policy: Policy, data: str, ledger:
     frame = consistent(drawn, keys, table.measures, noise, part)
     said = f"epsilon {noise.epsilon:g}" if noise.epsilon is not None else f"rho {noise.rho:g}"
     said += f" at delta {noise.delta:g}" if noise.delta else ""
+    said = f"differential privacy, {said} for a visitor's whole period; a visitor counts in {_most(table, noise)}"
     return sealed(
         table.name, table.title, table.period, table.dimensions, table.measures, frame,
-        replace(
-            policy, noise=f"differential privacy, {said} for a visitor's whole period", confidence=noise.confidence
-        ),
-        _notes(table, noise), table.population,
+        replace(policy, noise=said, confidence=noise.confidence), _notes(table, noise), table.population,
     )  # fmt: skip
 
 
+def _most(table: Contributions, noise: Noise) -> str:
+    """The contribution bounds in words."""
+    measures = " and ".join(f"{noise.bound(m):,} {m}" for m in table.measures if additive(m))
+    cells = "1 cell" if noise.cells == 1 else f"{noise.cells:,} cells"
+    return f"at most {cells} with at most {measures}{' each' if noise.cells > 1 else ''}"
+
+
 def _notes(table: Contributions, noise: Noise) -> tuple[str, ...]:
-    most = " and ".join(f"{noise.bound(m):,} {m}" for m in table.measures if additive(m))
     open_ = [d.replace("_", " ") for d, k in table.keys.items() if k is None]
     notes = [
         f"Every figure has random noise; the true one is in its interval with {100 * noise.confidence:g} % confidence.",
-        f"A visitor counts in at most {noise.cells:,} {'cell' if noise.cells == 1 else 'cells'}, with at most {most} "
-        "in each; what is beyond that is in no figure and no interval.",
+        f"A visitor counts in {_most(table, noise)}: what is beyond that is in no figure and no interval.",
     ]
     if open_:
         notes.append(f"A {' or '.join(open_)} of few people is counted as {OTHER}.")
