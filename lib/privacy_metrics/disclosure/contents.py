@@ -18,7 +18,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
@@ -98,6 +98,8 @@ class Contents:
         """Notes a text; files that are embedded in it, as a data URI or as base64, are read."""
         if len(text) < SHORTEST:
             return
+        if not text.isascii():  # half a surrogate pair is no character
+            text = text.encode("utf-8", "replace").decode()
         if len(text) >= 16:
             text = _BASE64.sub(lambda found: self._embedded(found, where, row), text)
         self._texts.append((self._file, where, row, text))
@@ -158,7 +160,9 @@ _UNREADABLE = (
     pl.exceptions.PolarsError, PdfUnreadable,
 )  # fmt: skip
 _BASE64_RUN = r"[A-Za-z0-9+/_-]{16}"
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:data:(?P<uri>[\w.+-]+/[\w.+-]+)?[^,\s\"']*;base64,\s*)?(?P<run>[A-Za-z0-9+/_-]{16,}={0,2})")
+_BASE64 = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:data:(?P<uri>[\w.+-]+/[\w.+-]+)?[^,\s\"']*;base64,\s*)?(?P<run>[A-Za-z0-9+/_-]{16,}={0,2})"
+)
 _RUN = re.compile(rb"(?:[\x20-\x7e]|[\xc3-\xf4][\x80-\xbf]{1,3}){5,}")
 _RUN_LE = re.compile(rb"(?:[\x20-\x7e]\x00){5,}")
 _RUN_BE = re.compile(rb"(?:\x00[\x20-\x7e]){5,}")
@@ -194,10 +198,12 @@ def text_of(content: bytes) -> str:
         return content.decode("cp1252", "replace")
 
 
+_ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffd]")
+
+
 def _looks_like_text(content: bytes) -> bool:
     text = text_of(content[:65_536])
-    odd = sum(not (c.isprintable() or c in "\t\r\n\f…") for c in text)
-    return odd <= len(text) // 200
+    return len(_ODD.findall(text)) <= len(text) // 200
 
 
 # ---- text, JSON, CSV, markup ----------------------------------------------------------------------------------------
@@ -279,7 +285,7 @@ class _Json:
                     self.keys.add(key)
                     self.into.add(f"{where}, a key" if where else "a key", None, key)
                 if type(each) is float or (type(each) is int and abs(each) < LARGEST_COUNT):
-                    if abs(each) >= LARGEST_COUNT and each.is_integer():
+                    if abs(each) >= LARGEST_COUNT and float(each).is_integer():
                         self.into.add(f"{where}/{key}", None, str(int(each)))
                     continue
                 self.walk(each, f"{where}/{key.replace('~', '~0').replace('/', '~1')}")
@@ -415,12 +421,13 @@ class _Markup(HTMLParser):
         """Rows under the last row of column names before them: a heading over the whole table is none."""
         heads: list[str] = []
         made = []
+        about = " ".join(cell for row in rows if len(row) == 1 for cell in row)
         for row in rows:
             if heads and len(row) == len(heads):
                 made.append(dict(zip(heads, row, strict=True)))
             elif not made and len(row) > 1:
                 heads = row
-        self.into.records(made, f"{self.where}, table {self.number}".lstrip(", "), {})
+        self.into.records(made, f"{self.where}, table {self.number}".lstrip(", "), {}, about)
 
     def handle_data(self, data: str) -> None:
         if not self.parts:
@@ -547,17 +554,11 @@ def _sheet(into: Contents, part: bytes, name: str, strings: Sequence[str]) -> No
             for formula in cell.iter(f"{_MAIN}f"):
                 into.add(f"{name}!{at}, formula", None, formula.text or "")
             made[at.rstrip("0123456789")] = value
-        if len(made) > 1 and len(made) >= len(heads) and not any(_is_number(v) for v in made.values()):
-            if not rows:  # the last row of words alone before the values has the columns' names
-                heads = made
-                continue
-        if heads and made:
+        if not heads:  # the first row of more than one cell has the columns' names
+            heads = made if sum(bool(v) for v in made.values()) > 1 else {}
+        elif made:
             rows.append({heads.get(column, column): value for column, value in made.items()})
     into.records(rows, name, {})
-
-
-def _is_number(value: Any) -> bool:
-    return bool(re.fullmatch(r"-?[\d.,]+(?:[eE][+-]?\d+)?", str(value)))
 
 
 def _packed(opened: Callable[[io.BytesIO], Any]) -> Callable[[Contents, bytes, str], None]:
@@ -648,10 +649,10 @@ def _unknown(into: Contents, content: bytes, where: str) -> None:
 KINDS: dict[str, Callable[[Contents, bytes, str], None]] = {
     "HTML": _markup, "XML": _markup, "SVG": _markup, "notebook": _json, "JSON": _json, "CSV": _csv, "text": _text,
     "Parquet": _parquet, "XLSX": _zip, "ZIP": _zip, "PDF": _pdf, "PNG": _png, "JPEG": _jpeg, "picture": _picture,
-    "gzip": _gzip, "bzip2": _packed(lambda raw: bz2.BZ2File(raw)), "xz": _packed(lambda raw: lzma.LZMAFile(raw)),
+    "gzip": _gzip, "bzip2": _packed(bz2.BZ2File), "xz": _packed(lzma.LZMAFile),
     "zstd": _packed(lambda raw: pa.CompressedInputStream(raw, "zstd")), "unknown": _unknown,
 }  # fmt: skip
-"""What reads each kind of file; a new kind is one more entry, and one in what tells it (``_MAGIC`` or ``_SUFFIXES``)."""
+"""What reads each kind of file; a new kind is one more entry, and one in what tells it (``_MAGIC``, ``_SUFFIXES``)."""
 
 _MAGIC = {
     b"PAR1": "Parquet", b"PK\x03\x04": "ZIP", b"PK\x05\x06": "ZIP", b"%PDF": "PDF", b"\x89PNG": "PNG",
@@ -669,7 +670,12 @@ _MUST_BE = {
 }  # fmt: skip
 
 
+_STARTS = {start[:2] for start in _MAGIC}
+
+
 def _magic(content: bytes) -> str | None:
+    if content[:2] not in _STARTS:
+        return None
     return next((kind for start, kind in _MAGIC.items() if content.startswith(start)), None)
 
 
@@ -679,12 +685,3 @@ def kind_of(name: str, content: bytes) -> str:
     if kind := _magic(content):
         return "XLSX" if kind == "ZIP" and suffix in (".xlsx", ".xlsm") else kind
     return _MUST_BE.get(suffix) or _SUFFIXES.get(suffix) or "unknown"
-
-
-def kinds(files: Iterable[tuple[str, bytes]]) -> dict[str, int]:
-    """How many files there are of each kind."""
-    found: dict[str, int] = {}
-    for name, content in files:
-        kind = kind_of(name, content)
-        found[kind] = found.get(kind, 0) + 1
-    return dict(sorted(found.items()))

@@ -26,7 +26,7 @@ class _Object:
 
 @dataclass
 class _Font:
-    """How codes become characters: ``wide`` codes have two bytes; ``unicode`` is the font's own map, where it has one."""
+    """How codes become characters: ``wide`` codes have two bytes; ``unicode`` is the font's own map, if any."""
 
     wide: bool = False
     unicode: dict[int, str] | None = None
@@ -134,7 +134,7 @@ def _plain(one: _Object) -> bytes:
                 data = inflate.decompress(data) + inflate.flush()
             except zlib.error:
                 raise PdfUnreadable("a stream of it is damaged") from None
-            if predictor := re.search(rb"/Predictor\s+(1[0-5])", one.body):
+            if re.search(rb"/Predictor\s+1[0-5]\b", one.body):
                 columns = re.search(rb"/Columns\s+(\d+)", one.body)
                 data = _unpredicted(data, int(columns[1]) if columns else 1)
         elif name in (b"ASCIIHexDecode", b"AHx"):
@@ -206,13 +206,13 @@ def _names(body: bytes) -> str:
 
 # ---- fonts and drawn text -------------------------------------------------------------------------------------------
 
-_GLYPHS = dict(
-    zip(
-        "zero one two three four five six seven eight nine period comma colon semicolon at hyphen underscore slash "
-        "space question equal ampersand percent plus parenleft parenright".split(),
-        "0123456789.,:;@-_/ ?=&%+()", strict=True,
-    )
-)  # fmt: skip
+_GLYPHS = {
+    "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
+    "eight": "8", "nine": "9", "period": ".", "comma": ",", "colon": ":", "semicolon": ";", "at": "@", "hyphen": "-",
+    "underscore": "_", "slash": "/", "space": " ", "question": "?", "equal": "=", "ampersand": "&", "percent": "%",
+    "plus": "+", "parenleft": "(", "parenright": ")",
+}  # fmt: skip
+"""Characters by the names that fonts give them (Adobe Glyph List), of those that what is looked for is made of."""
 
 
 def _fonts(objects: dict[int, _Object]) -> dict[int, _Font]:
