@@ -580,7 +580,13 @@ def _gzip(into: Contents, content: bytes, where: str) -> None:
     _packed(lambda raw: gzip.GzipFile(fileobj=raw))(into, content, where)
 
 
+def _require(kind: str, content: bytes) -> None:
+    if _magic(content) != kind:
+        raise ValueError(f"it does not begin as {kind} does")
+
+
 def _png(into: Contents, content: bytes, where: str) -> None:
+    _require("PNG", content)
     into.skip(PIXELS)
     at = 8
     while at + 8 <= len(content):
@@ -606,6 +612,7 @@ def _png(into: Contents, content: bytes, where: str) -> None:
 
 
 def _jpeg(into: Contents, content: bytes, where: str) -> None:
+    _require("JPEG", content)
     into.skip(PIXELS)
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != 0xDA:

@@ -141,7 +141,7 @@ def _marked(kind: str, value: str) -> Iterator[bytes]:
         if packed := _packed(value):
             yield packed
     elif kind == AGENT:
-        if len(value) >= SHORTEST_ACCOUNT:
+        if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value:
             yield value.strip().casefold().encode()
     elif kind == ACCOUNT:
         if _is_account(value):
@@ -182,9 +182,9 @@ def _packed(text: str) -> bytes:
 class Known:
     """What one period's confidential zone knows of its input."""
 
-    key: bytes
-    marks: Mapping[tuple[str, int], np.ndarray]
-    visitors: np.ndarray
+    key: bytes = field(repr=False)
+    marks: Mapping[tuple[str, int], np.ndarray] = field(repr=False)
+    visitors: np.ndarray = field(repr=False)
 
     @classmethod
     def read(cls, zone: Path) -> Known | None:
@@ -251,7 +251,7 @@ _AGENT = re.compile(
     r"\bMozilla/\d[\w.]*[^\"'<>\n]{0,400}"
     r"|(?<![\w/])[A-Za-z][\w.-]*/\d[\w.]*(?:[ +](?:\([^()\"<>]{2,300}\)|[A-Za-z][\w.-]*/\d[\w.]*))+"
 )
-_KEY = re.compile(r"(?<![\w.,])-?\d{17,20}(?![\w.]|,\d)")
+_KEY = re.compile(r"(?<![\w.])-?\d{17,20}(?!\w|\.\d)")
 _FEW = re.compile(
     r"(?<![\d.,−-])(\d{1,3})\s(?:distinct\s)?(?:people|persons?|visitors?)\b(?!\skind)"
     r"|\b(?:people|persons|visitors)[\"']?\s*[:=]\s*(\d{1,3})(?![\d,.])",
@@ -262,13 +262,14 @@ _FEW = re.compile(
 _FEW_QUICK = r"(?i)\d\s(?:distinct\s)?(?:people|person|visitor)|(?:people|persons|visitors)[\"']?\s*[:=]"
 
 
-def _addresses(text: str) -> Iterator[str]:
+def _addresses(text: str, versions: bool = False) -> Iterator[str]:
+    """What in a text is an address; with ``versions`` also what stands where a browser's version does."""
     for found in _QUAD.finditer(text):
         numbers = [int(part) for part in found.groups() if part.isdigit()]
         # Without a host part it is an address cut short, which is one still.
         if max(numbers) > 255 or ".".join(map(str, numbers)) in _NOBODY:
             continue
-        if len(numbers) < 4 or not _BEFORE_VERSION.search(text, max(0, found.start() - 20), found.start()):
+        if versions or len(numbers) < 4 or not _BEFORE_VERSION.search(text, max(0, found.start() - 20), found.start()):
             yield found[0]
     for pattern in (_DOTTED_HEX, _OCTAL, _ARPA):
         for found in pattern.finditer(text):
@@ -284,6 +285,14 @@ def _addresses(text: str) -> Iterator[str]:
 
 def _matches(pattern: re.Pattern[str], text: str) -> Iterator[str]:
     return (found[0] for found in pattern.finditer(text))
+
+
+MACHINE = "HeadlessChrome/"
+"""A browser without a window is nobody's; it writes its name into a PDF that it prints."""
+
+
+def _agents(text: str) -> Iterator[str]:
+    return (written for written in _matches(_AGENT, text) if MACHINE not in written)
 
 
 def _keys(text: str) -> Iterator[str]:
@@ -305,7 +314,7 @@ PATTERNS: dict[str, tuple[str, Callable[[str], Iterator[str]]]] = {
         r"(?i)\S@\S|[(\[{<]at[)\]}>]| at \S+ dot ", partial(_matches, _EMAIL)
     ),
     "a URL with a query": (r"\?\S+|://[^\s/]*:[^\s/]*@", partial(_matches, _URL)),
-    "a user agent": (r"[A-Za-z]/\d", partial(_matches, _AGENT)),
+    "a user agent": (r"[A-Za-z]/\d", _agents),
     "a number as long as a visitor key": (r"\d{17}", _keys),
 }  # fmt: skip
 """Kinds of values with what finds them: a quick test on many texts (Rust's expressions), and an exact one on a text."""
@@ -365,7 +374,7 @@ def _with_writings(texts: pl.Series) -> pl.DataFrame:
 # ---- known values in texts ------------------------------------------------------------------------------------------
 
 _TOKEN = r"[^\s\"'`<>()\[\]{}|,;=&?!*\\]{4,}"
-_LONG_NUMBER = re.compile(r"(?<![\d.,])-?(?:\d{8,39}|\d{1,3}(?:,\d{3}){2,12})(?![\d,]|\.\d)")
+_LONG_NUMBER = re.compile(r"(?<![\d.])-?(?:\d{8,39}(?!\d|\.\d)|(?<!\d,)\d{1,3}(?:,\d{3}){2,12}(?!\d|,\d|\.\d))")
 _HEX = re.compile(r"(?i)(?<![0-9a-z])(?:0x([0-9a-f]{7,8})|(?:0x)?([0-9a-f]{16}|[0-9a-f]{32}))(?![0-9a-z])")
 _DASHED = re.compile(r"(?<!\d)(\d{1,3})([-_])(\d{1,3})\2(\d{1,3})\2(\d{1,3})(?!\d)")
 
@@ -411,7 +420,7 @@ def _numbers(text: str, published: frozenset[int]) -> Iterator[tuple[str, bytes]
     for found in _DASHED.finditer(text):
         if max(numbers := [int(found[n]) for n in (1, 3, 4, 5)]) <= 255:
             yield ADDRESS, bytes(numbers)
-    for written in _addresses(text):
+    for written in _addresses(text, versions=True):
         if packed := _packed(written):
             yield ADDRESS, packed
 
@@ -677,7 +686,7 @@ def _threshold(folder: Path) -> int:
 
 
 def _place(where: str, row: int | None) -> str:
-    return where if row is None else f"{where} {row}"
+    return (where if row is None else f"{where} {row}") or "whole file"
 
 
 def _hide(text: str, hidden: Sequence[str]) -> str:
