@@ -410,6 +410,7 @@ def complete(made: System) -> np.ndarray:
     """
     values, held = np.array(made.value), np.array(made.held)
     unknown = np.flatnonzero(np.isnan(values))
+    names = {at: name for name, at in made.index.items()}
     matrix = made.matrix()
     rest = matrix @ np.nan_to_num(values)
     low, high = made.low - rest, made.high - rest
@@ -426,11 +427,13 @@ def complete(made: System) -> np.ndarray:
         loose = np.flatnonzero(related[used])
         # A related row may be missed, at a price; the others may not.
         slack = sparse.csr_matrix((np.ones(len(loose)), (loose, np.arange(len(loose)))), (len(used), len(loose)))
-        both = sparse.hstack([touched[used], slack, -slack])
+        both: Any = sparse.hstack([touched[used], slack, -slack])
         count = both.shape[1]
         least = np.concatenate([np.array(made.least)[unknown], np.zeros(2 * len(loose))])
         solver = programme(both, low[used], high[used], least, np.full(count, _far(values)))
-        price = np.concatenate([np.zeros(len(unknown)), np.ones(2 * len(loose))])
+        # An earlier version is taken to have been as large as the newer one allows: late data are few.
+        late = np.where([names[at][0][0].endswith("#0") or made.latent[at] for at in unknown.tolist()], 0.0, -1e-3)
+        price = np.concatenate([late, np.ones(2 * len(loose))])
         solver.changeColsCost(count, np.arange(count, dtype=np.int32), price)
         found = _whole(solver, len(unknown))
         if found is None:
@@ -451,7 +454,7 @@ def _far(values: np.ndarray) -> float:
     return max(1e7, 10 * float(np.nanmax(values, initial=1.0)))
 
 
-def _whole(solver: Any, count: int, nodes: int = 20_000) -> np.ndarray | None:
+def _whole(solver: Any, count: int, nodes: int = 500) -> np.ndarray | None:
     """A best solution whose first ``count`` values are whole numbers; None where none is found in ``nodes`` nodes."""
     solver.run()
     if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
