@@ -6,7 +6,7 @@ import calendar
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -73,7 +73,7 @@ def recovered(folders: Sequence[Path], required: int | None = None) -> list[Valu
     return attack(folders, required=required).found
 
 
-def attack(folders: Sequence[Path], knowledge: Knowledge = Knowledge(), required: int | None = None) -> Attack:  # noqa: B008
+def attack(folders: Sequence[Path], knowledge: Knowledge = Knowledge(), required: int | None = None) -> Attack:
     """Tries every withheld value of the folders, given all of them; versions of a period come oldest first."""
     publications = [read(folder) for folder in folders]
     programme = Programme(publications, knowledge)
