@@ -127,6 +127,8 @@ class Programme:
             self._earlier()
         if knowledge.other_periods:
             self._periods()
+        if knowledge.few_in_each:
+            self._few()
 
     def key(self, number: int, table: Table, measure: str, cell: Cell) -> Key:
         categories = frozenset((d, c) for d, c in zip(table.dimensions, cell, strict=True) if c != TOTAL)
@@ -158,7 +160,7 @@ class Programme:
         return things
 
     def _published(self, number: int, table: Table) -> None:
-        """A published value is a constant; a withheld one is a whole number, at least 1 where only what occurs is listed."""
+        """A published value is a constant; a withheld one is a whole number, not 0 where only what occurs is listed."""
         for measure in table.measures:
             # A dimension of which some category is published with 0 has a closed list: its categories may be empty.
             margins = {cell: dimension for cell in table.cells if (dimension := only(cell)) is not None}
@@ -169,10 +171,18 @@ class Programme:
                 if value is None:
                     occurs = cell in margins and margins[cell] not in closed
                     self.system.bound(key, 1 if occurs else 0, None)
-                    if measure == "people" and self.knowledge.few_in_each:
-                        self.system.bound(key, None, self.publications[number].threshold - 1)
                 else:
                     self.system.fix(key, value)
+
+    def _few(self) -> None:
+        """Every withheld cell that may be about fewer people than the threshold is taken to be."""
+        self.system.tighten()
+        for number, publication in enumerate(self.publications):
+            for table in publication.tables.values():
+                for cell, measure in table.withheld():
+                    key = self.key(number, table, measure, cell)
+                    if measure == "people" and (self.system.bounds[key][0] or 0) < publication.threshold:
+                        self.system.bound(key, None, publication.threshold - 1)
 
     def _margins(self, number: int, table: Table) -> None:
         for measure in table.measures:

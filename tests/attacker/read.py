@@ -71,7 +71,7 @@ def read(folder: Path) -> Publication:
 
 
 def told_elsewhere(publications: list[Publication]) -> dict[tuple[int, str, Cell, str], int]:
-    """The withheld values that stand in another file: of the same folder, or of one that shows this period as history."""
+    """The withheld values in other files: of the same folder, or of one that shows this period as history."""
     told = {}
     for number, publication in enumerate(publications):
         tables = [table for table in publication.tables.values() if table.withheld()]

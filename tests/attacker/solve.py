@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable
+from fractions import Fraction
 from math import ceil, floor
 from typing import NamedTuple
 
@@ -129,6 +130,26 @@ class System:
             row.high is None or (most is not None and most <= row.high)
         )
 
+    def same_unknown(self) -> list[list[Hashable]]:
+        """The groups of unknowns of which each tells all others, by the equations alone (eliminated in fractions)."""
+        groups: dict[object, list[Hashable]] = defaultdict(list)
+        for keys, rows in self.components():
+            solved: dict[Hashable, dict[Hashable, Fraction]] = {}  # a key as a sum of the keys that stay free
+            for row in rows:
+                if row.low != row.high:
+                    continue
+                terms = _in_free({key: Fraction(c) for key, c in row.coefficients.items()}, solved)
+                if terms:
+                    pivot, scale = next(iter(terms.items()))
+                    own = {key: -c / scale for key, c in terms.items() if key != pivot}
+                    solved = {key: _in_free(sums, {pivot: own}) for key, sums in solved.items()} | {pivot: own}
+            for key in keys:
+                sums = solved.get(key, {key: Fraction(1)})
+                if sums:
+                    first = min(sums, key=repr)
+                    groups[frozenset((k, c / sums[first]) for k, c in sums.items())].append(key)
+        return [group for group in groups.values() if len(group) > 1]
+
     def components(self) -> list[tuple[list[Hashable], list[Row]]]:
         """The unknowns that rows connect, with their rows, constants moved to the limits."""
         leader: dict[Hashable, Hashable] = {key: key for key in self.bounds if self.value(key) is None}
@@ -159,8 +180,18 @@ class System:
         return [(keys, rows[root]) for root, keys in members.items()]
 
 
+def _in_free(
+    terms: dict[Hashable, Fraction], solved: dict[Hashable, dict[Hashable, Fraction]]
+) -> dict[Hashable, Fraction]:
+    total: dict[Hashable, Fraction] = defaultdict(Fraction)
+    for key, c in terms.items():
+        for other, part in solved.get(key, {key: Fraction(1)}).items():
+            total[other] += c * part
+    return {key: c for key, c in total.items() if c}
+
+
 def intervals(system: System, wanted: dict[Hashable, int]) -> dict[Hashable, tuple[int, int]]:
-    """For each wanted key the values it can take: exact where they lie closer than its width, else a part that is wide enough."""
+    """For each wanted key the range of its values: the whole one where it is narrower than asked, else wide enough."""
     system.tighten()
     known: dict[Hashable, tuple[int, int]] = {}
     for key in wanted:
@@ -223,7 +254,7 @@ class Component:
         return ceil(outer - 1e-5) if sign > 0 else floor(outer + 1e-5)
 
     def _solve(self, model: highspy.Highs, place: int, sign: int) -> float | None:
-        """The best bound on a value, or None where there is none; keeps the solution as a witness where it is a whole one."""
+        """The best bound on a value, or None where there is none; a whole solution is kept as a witness."""
         model.changeColCost(place, float(sign))
         model.run()
         status = model.getModelStatus()
