@@ -105,7 +105,6 @@ def quarters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [root / "outputs" / quarter for quarter in QUARTERS]
 
 
-@pytest.mark.xfail(strict=True, reason="entries, exits and moves, and browsers and systems, are not linked yet")
 def test_nothing_is_recovered_from_the_samples_three_quarters(quarters: list[Path]) -> None:
     tried = attack(quarters)
     assert tried.tried > 500
@@ -127,7 +126,6 @@ def test_the_samples_other_files_tell_no_withheld_value(quarters: list[Path]) ->
     assert with_files.found == without.found
 
 
-@pytest.mark.xfail(strict=True, reason="entries, exits and moves are not linked yet")
 @pytest.mark.parametrize("seed", range(6 if PROOF else 1))
 def test_nothing_is_recovered_from_a_random_company(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

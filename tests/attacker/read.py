@@ -74,50 +74,48 @@ def told_elsewhere(publications: list[Publication]) -> dict[tuple[int, str, Cell
     """The withheld values in other files: of the same folder, or of one that shows this period as history."""
     told = {}
     for number, publication in enumerate(publications):
-        tables = [table for table in publication.tables.values() if table.withheld()]
         for other in publications:
             for records in other.records:
                 if other.period == publication.period:
                     lists = [records] if other is publication else []
                 else:
-                    keys = {key for record in records for key in record}
+                    keys = sorted({key for record in records for key in record})
                     lists = [[r for r in records if r.get(key) == publication.period] for key in keys]
                 for part in filter(None, lists):
-                    for table in tables:
-                        told |= {(number, *place): value for place, value in _told(part, table).items()}
+                    pairs = [pair for table in publication.tables.values() for pair in _pairs(part, table)]
+                    # A list all of which one table publishes is that table's, and says nothing of one that looks alike.
+                    if any(all(table.cells[cell][m] is not None for cell in shown) for table, m, shown in pairs):
+                        continue
+                    for table, measure, shown in pairs:
+                        for cell, value in shown.items():
+                            if table.cells[cell][measure] is None:
+                                told[number, table.name, cell, measure] = value
     return told
 
 
-def _told(records: list[Record], table: Table) -> dict[tuple[str, Cell, str], int]:
-    """The withheld cells of a table that a list of records gives away.
+def _pairs(records: list[Record], table: Table) -> Iterator[tuple[Table, str, dict[Cell, int]]]:
+    """The measures of a table that a list of records may show, with the value of each cell in it.
 
-    The list is taken for the table's where each dimension is one of its fields and a numeric field agrees with a
-    measure in every published cell, of which there are at least two different ones.
+    Each dimension is one of the list's fields, and a numeric field agrees with the measure in every published cell, of
+    which there are at least two different ones.
     """
     texts = [key for key in records[0] if all(isinstance(r.get(key), str) for r in records)]
     numbers = [key for key in records[0] if any(_whole(r.get(key)) is not None for r in records)]
-    places: list[str | None] = []
-    for position in range(len(table.dimensions)):
+    places: list[str] = []
+    for position, dimension in enumerate(table.dimensions):
         categories = {*table.categories(position), TOTAL}
-        fitting = [
-            key for key in texts if key not in places and sum(_category(r[key]) in categories for r in records) > 1
-        ]
-        fitting.sort(key=lambda key: key != table.dimensions[position])
+        fitting = [k for k in texts if k not in places and sum(_category(r[k]) in categories for r in records) > 1]
         if not fitting:
-            return {}
-        places.append(fitting[0])
-    told = {}
+            return
+        places.append(dimension if dimension in fitting else fitting[0])
     for number in numbers:
-        rows = [(tuple(_category(r[p]) for p in places if p), _whole(r.get(number))) for r in records]
-        rows = [(cell, value) for cell, value in rows if cell in table.cells and value is not None]
+        rows = [(tuple(_category(r[p]) for p in places), _whole(r.get(number))) for r in records]
+        shown = {cell: value for cell, value in rows if cell in table.cells and value is not None}
         for measure in table.measures:
-            seen = [(table.cells[cell][measure], value) for cell, value in rows]
+            seen = [(table.cells[cell][measure], value) for cell, value in shown.items()]
             published = {value for own, value in seen if own is not None}
             if len(published) > 1 and all(own in (None, value) for own, value in seen):
-                told |= {
-                    (table.name, cell, measure): value for cell, value in rows if table.cells[cell][measure] is None
-                }
-    return told
+                yield table, measure, shown
 
 
 def _whole(value: Any) -> int | None:
