@@ -287,7 +287,7 @@ SEEN = ("visits", "area", "hits")
 
 
 def _add_balance(made: System) -> None:
-    """Entries and steps in are exits and steps out, area by area, and at most as many as its page views."""
+    """Entries and steps in are exits and steps out, area by area, and at most its page views; so are their people."""
     shapes: dict[tuple[str, str], set[frozenset]] = defaultdict(set)
     areas: dict[tuple[str, frozenset], set[str]] = defaultdict(set)
     ours = {dimension for _, dimension, _ in (*IN, *OUT, SEEN)}
@@ -310,6 +310,11 @@ def _add_balance(made: System) -> None:
             for side, stays in ((IN, into), (OUT, out)):
                 if there >= {SEEN, *side}:
                     _difference(made, seen, stays, 0.0, np.inf)
+                # Whoever enters or leaves by an area sees it.
+                people = [((label, p[0], rest | {(p[1], name)}), "people") for p in (SEEN, side[0])]
+                if all(cell in made.index for cell in people):
+                    viewers, passers = (made.index[cell] for cell in people)
+                    made.rows.append(([viewers, passers], [1.0, -1.0], 0.0, np.inf))
 
 
 def _difference(made: System, more: list[int], less: list[int], low: float, high: float) -> None:
