@@ -6,13 +6,10 @@ is the same bytes for the same release. ``enable()`` makes a notebook carry spec
 
 from __future__ import annotations
 
-import csv
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import date
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import altair as alt
@@ -21,6 +18,7 @@ import vl_convert
 
 from . import requests
 from .disclosure import TOTAL, Release
+from .geography import countries
 from .params import ParamsError, Period
 
 MIME = "application/vnd.privacy-metrics.vegalite+json"
@@ -93,13 +91,6 @@ def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
-
-
-@cache
-def countries() -> dict[str, dict[str, str]]:
-    """By ISO 3166-1 code: ``name``, and the ``column`` and ``row`` on the tile grid (empty when not on it)."""
-    text = files("privacy_metrics").joinpath("templates/countries.csv").read_text("utf-8")
-    return {row["code"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def label(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,6 +75,18 @@ def collect(
     _print_account(_collect(loaded, wanted))
 
 
+@app.command(epilog="Example: [bold]privacy-metrics prepare 2026Q3[/bold]")
+def prepare(period: PeriodArg, params: ParamsOpt = None) -> None:
+    """Make the releases of a period and of those that its trends show, for the notebooks; collect what is new first."""
+    from . import workbook
+
+    loaded, wanted = Params.load(params), Period.parse(period)
+    _collect_history(loaded, wanted)
+    if workbook.is_collected(loaded, wanted) or not workbook.is_published(loaded, wanted):
+        _collect(loaded, wanted)
+    _prepare(loaded, wanted)
+
+
 @app.command(epilog="Examples: [bold]privacy-metrics report 2026Q3[/bold]; [bold]privacy-metrics report 2026[/bold]")
 def report(period: PeriodArg, params: ParamsOpt = None) -> None:
     """Make the reports of a period: collect what is new, run the notebooks, write outputs/PERIOD in one step."""
@@ -83,6 +95,7 @@ def report(period: PeriodArg, params: ParamsOpt = None) -> None:
     loaded, wanted = Params.load(params), Period.parse(period)
     _collect_history(loaded, wanted)
     record = _collect(loaded, wanted)
+    _prepare(loaded, wanted)
     with _steps(f"Running the notebooks of {wanted.label}", "notebooks") as progress:
         folder, made = reports.make(loaded, wanted, progress)
     if made:
@@ -117,7 +130,8 @@ def check(
             rules = reports.leak_rules(book)
         else:
             rules = leaks.Rules(
-                threshold=loaded.disclosure.threshold, parameters=json.dumps(loaded.as_dict(), ensure_ascii=False)
+                threshold=loaded.disclosure.limits["threshold"],
+                parameters=json.dumps(loaded.as_dict(), ensure_ascii=False),
             )
     done = leaks.check(folder, rules)
     _print_checked(folder, done)
@@ -190,6 +204,16 @@ def _collect_history(params: Params, period: Period) -> None:
         except sources.SourceError as error:
             if not workbook.is_collected(params, earlier):
                 err.print(f"[dim]{earlier.label} is not in the trends: {error}[/dim]", highlight=False)
+
+
+def _prepare(params: Params, period: Period) -> None:
+    """Makes the releases of the period, and of the earlier ones of its trends that are collected."""
+    from . import workbook
+
+    for one in period.history(params.reports.history):
+        if workbook.is_collected(params, one):
+            with err.status(f"Protecting the tables of {one.label}") if err.is_terminal else nullcontext():
+                workbook.prepare(params, one)
 
 
 def _print_account(record: dict) -> None:

@@ -235,8 +235,19 @@ class Sources(_Section):
     requests: RequestRegister | None = None
 
 
+class Limits(_Section):
+    """What a released table must hold to; what is not given here is as ``disclosure`` says."""
+
+    threshold: int | None = Field(default=None, ge=2)
+    p_percent: float | None = Field(default=None, ge=0, le=100)
+    dominance: float | None = Field(default=None, ge=50, le=100)
+    group: int | None = Field(default=None, ge=2)
+    protection: float | None = Field(default=None, ge=2)
+    relative: float | None = Field(default=None, ge=0, le=10)
+
+
 class Disclosure(_Section):
-    """The disclosure policy: what a released table must hold to."""
+    """The disclosure policy: what a released table must hold to; ``internal`` and ``public`` change it for one."""
 
     audience: Literal["internal", "public"] = "internal"
     threshold: int = Field(default=10, ge=2, description="fewest distinct people in a published cell")
@@ -244,10 +255,18 @@ class Disclosure(_Section):
     dominance: float = Field(default=90, ge=50, le=100, description="largest share of one person in a cell, in percent")
     group: int = Field(default=30, ge=2, description="fewest people of a group that may all share one category")
     protection: float | None = Field(default=None, ge=2, description="width of the interval of a withheld value")
-    relative: float = Field(default=0.1, ge=0, le=10, description="and its width as a share of the value")
+    relative: float = Field(default=0.1, ge=0, le=10, description="and its width as a share of an unsafe value")
+    internal: Limits = Limits()
+    public: Limits = Limits()
     ipv4_bits: int = Field(default=16, ge=0, le=16, description="bits kept of an IPv4 address")
     ipv6_bits: int = Field(default=32, ge=0, le=48, description="bits kept of an IPv6 address")
     session_gap: int = Field(default=1800, ge=60, le=86400, description="seconds without a request that end a session")
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits in force for the audience, as ``disclosure.Policy`` takes them."""
+        common = {name: getattr(self, name) for name in Limits.model_fields}
+        return common | getattr(self, self.audience).model_dump(exclude_none=True)
 
 
 class TableSpec(_Section):

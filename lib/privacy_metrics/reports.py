@@ -733,7 +733,7 @@ def leak_rules(book: workbook.Workbook) -> leaks.Rules:
         for value in release.frame[dimension].unique().to_list()
     ]
     return leaks.Rules(
-        threshold=params.disclosure.threshold,
+        threshold=params.disclosure.limits["threshold"],
         known=[known for zone in zones if (known := leaks.Known.read(zone))],
         releases=shown,
         parameters=given,
@@ -796,7 +796,7 @@ def _is_whole(folder: Path, state: str) -> bool:
 
 def _audience(params: Params) -> str:
     if params.disclosure.audience == "public":
-        return f"Public: every figure is about at least {params.disclosure.threshold} people"
+        return f"Public: every figure is about at least {params.disclosure.limits['threshold']} people"
     return "Internal: for the accountable staff"
 
 
@@ -855,7 +855,7 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
             ("Parameter", "Value"),
             [
                 ("Time zone of the period and of every hour", book.params.organisation.time_zone),
-                ("Fewest distinct people in a published cell", policy.threshold),
+                ("Fewest distinct people in a published cell", policy.limits["threshold"]),
                 ("Bits kept of an IPv4 address before its country is looked up", policy.ipv4_bits),
                 ("Bits kept of an IPv6 address", policy.ipv6_bits),
                 ("Seconds without a request that end a session", policy.session_gap),
@@ -864,7 +864,7 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
             else [
                 ("Public holidays of", book.params.organisation.country),
                 ("Time zone of receipt", book.params.organisation.time_zone),
-                ("Fewest people in a published cell of a breakdown", policy.threshold),
+                ("Fewest people in a published cell of a breakdown", policy.limits["threshold"]),
             ],
         )
     )

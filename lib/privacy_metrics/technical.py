@@ -322,8 +322,8 @@ def sessions(hits: Any, gap: int) -> dict[str, Any]:
 
 CLOCK = ("month", "week", "weekday", "hour")
 OF_SESSION = (
-    *CLOCK, "visitor_kind", "country", "browser", "browser_version", "os", "device", "language", "referrer_kind",
-    "referrer_site", "entry_area", "exit_area",
+    *CLOCK, "visitor_kind", "country", "region", "browser", "browser_version", "os", "device", "language",
+    "referrer_kind", "referrer_site", "entry_area", "exit_area",
 )  # fmt: skip
 OF_PART = {"area": "areas", "from_area": "steps", "to_area": "steps", "product": "products", "action": "products"}
 """Dimensions that a session may have several of, and the frame that holds them."""
@@ -359,6 +359,7 @@ def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataF
     in ``zone``.
     """
     moment = pl.from_epoch("start").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    regions = {code: country["region"] for code, country in geography.countries().items()}
     return sessions.join(known.drop("crawler"), on="client", how="left").select(
         "visitor",
         "session",
@@ -370,7 +371,8 @@ def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataF
         weekday=moment.dt.weekday().replace_strict(dict(enumerate(_WEEKDAYS, 1)), return_dtype=pl.String),
         hour=moment.dt.strftime("%H"),
         visitor_kind=pl.when("account").then(pl.lit("account")).otherwise(pl.lit("anonymous")),
-        **{name: pl.col(name) for name in OF_SESSION if name not in (*CLOCK, "visitor_kind")},
+        region=pl.col("country").cast(pl.String).replace_strict(regions, default=UNKNOWN, return_dtype=pl.String),
+        **{name: pl.col(name) for name in OF_SESSION if name not in (*CLOCK, "visitor_kind", "region")},
     )
 
 

@@ -9,9 +9,10 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import polars as pl
 
 from . import folders, geography, requests, sources, technical
 from .deadlines import Calendar
-from .disclosure import Audit, Cells, Policy, Release, control, leaks, load, release, save, trend, view
+from .disclosure import Cells, Policy, Release, audit_tables, control, leaks, load, release, save, trend, view
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
@@ -80,6 +81,11 @@ def is_collected(params: Params, period: Period) -> bool:
     return _record(params.confidential(period)) is not None
 
 
+def is_published(params: Params, period: Period) -> bool:
+    """Whether releases of ``period`` were published, so that a reader has them."""
+    return bool(_versions(params, period))
+
+
 def state(params: Params, period: Period) -> dict[str, str] | None:
     """What the collection of ``period`` was made from, as fingerprints; None where it is not collected."""
     record = _record(params.confidential(period))
@@ -91,11 +97,10 @@ def close(params: Params, period: Period) -> None:
     zone = params.confidential(period)
     if not zone.is_dir():
         raise WorkbookError(f"{period.label} is not collected: there is nothing to close in {zone}")
-    for path in sorted(zone.iterdir()):
-        if path.name == "key":
-            path.write_bytes(secrets.token_bytes(32))  # a copy-on-write disk may keep the old block; see README
-        path.unlink()
-    zone.rmdir()
+    (zone / "key").write_bytes(secrets.token_bytes(32))  # a copy-on-write disk may keep the old block; see README
+    for version in _versions(params, period):
+        shutil.rmtree(_published(params, period, version) / "cells", ignore_errors=True)
+    shutil.rmtree(zone)
 
 
 def _key(zone: Path) -> bytes:
@@ -225,11 +230,11 @@ class Workbook:
     inputs: list[dict[str, Any]] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict, repr=False)
     """What ``collect`` noted: accounts, and the day of the register."""
-    audit: Audit | None = field(default=None, repr=False)
-    """What disclosure control did, in counts."""
     fingerprint: str = field(default="", repr=False)
     """Of all that the releases were made from."""
-    _history: dict[str, Workbook] = field(default_factory=dict, repr=False)
+    known: list[str] = field(default_factory=list, repr=False)
+    """The earlier publications that the audit took for known."""
+    _history: dict[str, Workbook | None] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Release:
         """The release of table ``name``; KeyError with the names there are."""
@@ -251,8 +256,6 @@ class Workbook:
 
     def _book(self, period: Period) -> Workbook | None:
         if period.label not in self._history:
-            if not is_collected(self.params, period) and not _versions(self.params, period):
-                return None
             self._history[period.label] = _open(self.params, period)
         return self._history[period.label]
 
@@ -263,41 +266,59 @@ class Workbook:
 def open_workbook(period: str, params: str | None = None) -> Workbook:
     """The workbook of ``period`` under the parameters folder ``params`` (default: the nearest ``params/``).
 
-    Collects in a process of its own what is not collected yet, so that no notebook's memory ever holds a log line.
+    Only releases are read. What is not collected or released yet is made in a process of its own, so that no notebook's
+    memory ever holds a log line or a session.
     """
     loaded = Params.load(params)
     wanted = Period.parse(period)
-    if not is_collected(loaded, wanted) and not _versions(loaded, wanted):
-        command = [
-            sys.executable,
-            "-m",
-            "privacy_metrics",
-            "collect",
-            wanted.label,
-            "--history",
-            "--params",
-            str(loaded.folder),
-        ]
+    book = _open(loaded, wanted)
+    if book is None:
+        command = [sys.executable, "-m", "privacy_metrics", "prepare", wanted.label, "--params", str(loaded.folder)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise WorkbookError(
-                done.stderr.strip() or f"collect of {wanted.label} failed with exit code {done.returncode}"
+                done.stderr.strip() or f"prepare of {wanted.label} failed with exit code {done.returncode}"
             )
-    return _open(loaded, wanted)
+        book = _open(loaded, wanted)
+        assert book is not None
+    return book
 
 
-def _open(params: Params, period: Period) -> Workbook:
+def prepare(params: Params, period: Period) -> None:
+    """Makes the releases of a collected period, unless they stand as they would be made.
+
+    They wait in the confidential zone until ``publish``. Raises DisclosureError where a table can't be made safe.
+    """
+    with folders.locked(params.confidential(period).with_name(f".{period.label}.lock")):
+        if _open(params, period) is None:
+            zone = params.confidential(period)
+            releases, cells, more = _made(params, period)
+            folders.replace(zone / "releases", lambda new: _save(releases, cells, more, new))
+
+
+def _open(params: Params, period: Period) -> Workbook | None:
+    """What stands ready: published last if nothing has changed since, else prepared; None where neither does."""
+    record = _record(params.confidential(period))
+    versions = _versions(params, period)
+    if record is None:
+        return _read_releases(params, period, _published(params, period, versions[0])) if versions else None
+    if versions:
+        book = _read_releases(params, period, _published(params, period, versions[0]))
+        if book.fingerprint == _fingerprint(params, record):
+            return book
+    folder = params.confidential(period) / "releases"
+    book = _read_releases(params, period, folder) if folder.is_dir() else None
+    current = book and (book.fingerprint, book.known) == (_fingerprint(params, record), _labels(params, period))
+    return book if current else None
+
+
+def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cells], dict[str, Any]]:
     zone = params.confidential(period)
     record = _record(zone)
     if record is None:
-        return _closed(params, period)
-    fingerprint = _fingerprint(params, record)
-    earlier = _versions(params, period)
-    if earlier and (published := _read_version(params, period, earlier[0])).fingerprint == fingerprint:
-        return published
+        raise WorkbookError(f"{period.label} is not collected: there is nothing to make releases of")
     frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
-    given = params.disclosure.model_dump(exclude={"ipv4_bits", "ipv6_bits", "session_gap"})
-    policy = Policy(**given)
+    policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
     tables = [technical.cells(spec, frames, period) for spec in params.tables]
     made = release([_line_account(record["account"], period)], uncontrolled)
@@ -311,35 +332,54 @@ def _open(params: Params, period: Period) -> Workbook:
             else:
                 tables.append(table)
         notes += record["requests"]["notes"]
-    controlled, audit = control(tables, policy, _known(params, period, earlier))
-    return Workbook(params, period, controlled | made, tuple(notes), record["inputs"], record, audit, fingerprint)
+    versions = _versions(params, period)
+    controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
+    made = controlled | made
+    if audit:
+        made |= release(audit_tables(audit, period.label), uncontrolled)
+    more = {
+        "fingerprint": _fingerprint(params, record), "known": _labels(params, period), "notes": notes,
+        "inputs": record["inputs"], "audit": asdict(audit) if audit else None,
+        "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
+    }  # fmt: skip
+    return made, tables, more
+
+
+def _save(releases: dict[str, Release], cells: Sequence[Cells], more: dict[str, Any], folder: Path) -> None:
+    save(releases.values(), folder / "releases", more)
+    (folder / "cells").mkdir(mode=0o700)
+    for table in cells:
+        path = folder / "cells" / f"{table.name}.parquet"
+        table.frame.select(*table.dimensions, "people").write_parquet(path)
+        path.chmod(0o600)
 
 
 # ---- what was published ---------------------------------------------------------------------------------------------
 
 
 def publish(book: Workbook) -> None:
-    """Notes the book's releases as published: a reader has them from now on, whatever becomes of the outputs.
-
-    What is kept is what was published, and nothing else; it outlives ``close``.
+    """Notes the releases of the book, and of the earlier periods that it shows, as published: a reader has them from
+    now on, whatever becomes of the outputs. What is kept is what was published, and it outlives ``close``; of the
+    people in each cell, which tell what a later version may say, ``close`` leaves nothing.
     """
-    versions = _versions(book.params, book.period)
-    if versions and _read_version(book.params, book.period, versions[0]).fingerprint == book.fingerprint:
-        return
-    folder = _published(book.params, book.period)
-    more = {
-        "fingerprint": book.fingerprint, "notes": book.notes, "inputs": book.inputs,
-        "audit": asdict(book.audit) if book.audit else None,
-        "record": {k: book.record[k] for k in ("period", "account", "requests", "notes") if k in book.record},
-    }  # fmt: skip
-    folders.replace(
-        folder / f"{versions[0] + 1 if versions else 1:04}",
-        lambda new: save(book.releases.values(), new / "releases", more),
-    )
+    for one in book.periods().values():
+        versions = _versions(book.params, one.period)
+        if versions:
+            last = _read_releases(book.params, one.period, _published(book.params, one.period, versions[0]))
+            if last.fingerprint == one.fingerprint:
+                continue
+        final = _published(book.params, one.period, versions[0] + 1 if versions else 1)
+        ready = book.params.confidential(one.period) / "releases"
+        folders.replace(final, partial(_copy, ready))
 
 
-def _published(params: Params, period: Period) -> Path:
-    return params.path(params.zones.confidential) / "published" / period.label
+def _copy(ready: Path, new: Path) -> None:
+    shutil.copytree(ready, new, dirs_exist_ok=True)
+
+
+def _published(params: Params, period: Period, version: int | None = None) -> Path:
+    folder = params.path(params.zones.confidential) / "published" / period.label
+    return folder / f"{version:04}" if version else folder
 
 
 def _versions(params: Params, period: Period) -> list[int]:
@@ -348,36 +388,44 @@ def _versions(params: Params, period: Period) -> list[int]:
     return sorted((int(p.name) for p in folder.iterdir() if p.name.isdigit()), reverse=True) if folder.is_dir() else []
 
 
-def _read_version(params: Params, period: Period, number: int) -> Workbook:
-    releases, more = load(_published(params, period) / f"{number:04}" / "releases")
-    audit = Audit(**more["audit"]) if more["audit"] else None
+def _read_releases(params: Params, period: Period, folder: Path) -> Workbook:
+    releases, more = load(folder / "releases")
     return Workbook(
-        params, period, releases, tuple(more["notes"]), more["inputs"], more["record"], audit, more["fingerprint"]
-    )
+        params, period, releases, tuple(more["notes"]), more["inputs"], more["record"], more["fingerprint"],
+        more["known"],
+    )  # fmt: skip
 
 
-def _closed(params: Params, period: Period) -> Workbook:
-    """The workbook of a period whose key and sessions are destroyed: what was last published of it."""
-    return _read_version(params, period, _versions(params, period)[0])
-
-
-def _known(params: Params, period: Period, earlier: list[int]) -> list[Table]:
-    """What a reader has already: earlier versions of this period, and the periods within and around it."""
-    found = [
-        view(release, version)
-        for version, number in enumerate(earlier[:3], 1)
-        for release in _read_version(params, period, number).releases.values()
-        if release.policy.people and not release.policy.exact
-    ]
+def _others(params: Params, period: Period) -> list[tuple[Period, int, int]]:
+    """What a reader has already: period, version, and how it stands to this one (its own versions count 1, 2 …)."""
+    found = [(period, version, number) for number, version in enumerate(_versions(params, period)[:3], 1)]
     root = _published(params, period).parent
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         other = Period.parse(folder.name)
         inside = other.first >= period.first and other.end <= period.end
         around = other.first <= period.first and other.end >= period.end
-        if other != period and (inside or around):
-            releases = _read_version(params, other, _versions(params, other)[0]).releases.values()
-            found += [view(r, 1) for r in releases if r.policy.people and not r.policy.exact]
+        if other != period and (inside or around) and (versions := _versions(params, other)):
+            found.append((other, versions[0], 1))
     return found
+
+
+def _labels(params: Params, period: Period) -> list[str]:
+    return [f"{other.label} version {version}" for other, version, _ in _others(params, period)]
+
+
+def _known(params: Params, period: Period) -> list[Table]:
+    """Earlier versions of this period, and the periods within and around it."""
+    return [
+        view(release, number)
+        for other, version, number in _others(params, period)
+        for release in _read_releases(params, other, _published(params, other, version)).releases.values()
+        if release.policy.people and not release.policy.exact
+    ]
+
+
+def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> dict[str, pl.DataFrame]:
+    folder = _published(params, period, versions[0]) / "cells" if versions else None
+    return {path.stem: pl.read_parquet(path) for path in folder.glob("*.parquet")} if folder else {}
 
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -263,9 +264,12 @@ def control(
                 reasons.setdefault(at, reason or "difference")
     primary = np.zeros(len(system.cells), bool)
     primary[list(reasons)] = True
+    unsafe = np.zeros(len(primary), bool)
+    unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
     done = protect(
-        system, seen, primary, policy.absolute, policy.relative, people=people, threshold=policy.threshold,
-        already=_already_exposed(system, known, policy) if link else (), complementary=complementary,
+        system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
+        threshold=policy.threshold, already=_already_exposed(system, known, policy) if link else (),
+        complementary=complementary,
     )  # fmt: skip
     made = {}
     for table, place in zip(whole, places, strict=True):
@@ -405,6 +409,35 @@ def _audited(
         most_exposed=_most_exposed(system, done, np.flatnonzero(held)), kept=kept, known=known,
         programmes=done.audit.programmes,
     )  # fmt: skip
+
+
+def audit_tables(found: Audit, period: str) -> list[Cells]:
+    """An audit as tables to release: counts of cells and of values, and the ends of intervals, which tell of no person.
+
+    ``audit_rules``: cells by why they are withheld. ``audit_widths``: withheld values by how many times as wide as
+    required their interval is at least. ``audit_tables``: by table, cells and those withheld, and of its first measure
+    the published value of its cells and the published total. ``audit_exposed``: the narrowest intervals.
+    """
+
+    def table(name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]], *measures: str) -> Cells:
+        columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
+        frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
+        return Cells(name, title, period, (dimension,), measures, frame)
+
+    rules = {**found.rules, "secondary": found.secondary}
+    why = {name: [count] for name, count in rules.items()} | {TOTAL: [found.withheld]}
+    bands = [found.widths[f"{n}"] for n in MULTIPLES]
+    names = [f"{a} to {b} times" for a, b in pairwise(MULTIPLES)] + [f"{MULTIPLES[-1]} times or more"]
+    widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
+    exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.required) for e in found.most_exposed}
+    return [
+        table("audit_rules", "Why cells are withheld", "rule", why, "cells"),
+        table("audit_widths", "How little can be told of what is withheld", "width", widths, "values"),
+        table(
+            "audit_tables", "What each table shows", "table", found.kept, "cells", "withheld_cells", "shown", "total"
+        ),
+        table("audit_exposed", "The most exposed cells", "cell", exposed, "low", "high", "width", "required"),
+    ]
 
 
 def _most_exposed(system: audit.System, done: Protected, held: np.ndarray, most: int = 5) -> tuple[Exposed, ...]:
