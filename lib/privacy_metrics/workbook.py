@@ -20,11 +20,27 @@ import polars as pl
 
 from . import folders, geography, requests, sources, technical
 from .deadlines import Calendar
-from .disclosure import Cells, Ledger, Policy, Release, audit_tables, control, load, noisy, release, save, trend, view
+from .disclosure import (
+    Cells,
+    Ledger,
+    Policy,
+    Release,
+    audit_tables,
+    control,
+    leaks,
+    load,
+    noisy,
+    release,
+    save,
+    trend,
+    view,
+)
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
+KNOWN = "known"
+"""The keyed marks of what no output may hold (``leaks.Marks``)."""
 LAYOUT = 3
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
@@ -58,7 +74,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         def build(new: Path) -> None:
             new.chmod(0o700)
             if old and old["state"]["technical"] == state["technical"]:
-                for name in FRAMES:
+                for name in (*FRAMES, KNOWN):
                     shutil.copy2(zone / f"{name}.parquet", new)
                 record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data")}
             else:
@@ -191,12 +207,14 @@ def _read(
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
     hits = technical.Hits(params, period, key, countries)
+    marks = leaks.Marks(key)
     total = sum(path.stat().st_size for _, files in found for path in files.paths)
     before = 0
     notes: list[str] = []
     for source, files in found:
         for lines in sources.read(source, files):
             hits.add(lines)
+            marks.add(lines)
             if progress:
                 progress(before + files.done, total, hits.account["read"])
         before += files.done
@@ -207,7 +225,8 @@ def _read(
         notes.append("countries: none were looked up (sources.countries.none)")
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
     frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    for name in FRAMES:
+    frames[KNOWN] = marks.frame()
+    for name in (*FRAMES, KNOWN):
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
         (new / f"{name}.parquet").chmod(0o600)
     files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]

@@ -291,9 +291,12 @@ def control(
                 reasons.setdefault(at, reason or "difference")
     primary = np.zeros(len(system.cells), bool)
     primary[list(reasons)] = True
+    unsafe = np.zeros(len(primary), bool)
+    unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
     done = protect(
-        system, seen, primary, policy.absolute, policy.relative, people=people, threshold=policy.threshold,
-        already=_already_exposed(system, known, policy) if link else (), complementary=complementary,
+        system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
+        threshold=policy.threshold, already=_already_exposed(system, known, policy) if link else (),
+        complementary=complementary,
     )  # fmt: skip
     made = {}
     for table, place in zip(whole, places, strict=True):
