@@ -697,3 +697,10 @@ def test_the_threshold_is_that_of_the_folders_manifest(tmp_path: Path) -> None:
     assert leaks.check(tmp_path).leaks == []
     (tmp_path / "manifest.json").write_text(json.dumps({"parameters": {"values": {"disclosure": {"threshold": 20}}}}))
     assert [leak.kind for leak in leaks.check(tmp_path).leaks] == [leaks.FEW]
+
+
+def test_a_table_without_rows_is_read(tmp_path: Path) -> None:
+    frame = pl.DataFrame(schema={"cell": pl.String, "low": pl.Int64, "withheld": pl.Boolean})
+    frame.write_parquet(tmp_path / "empty.parquet")
+    frame.write_csv(tmp_path / "empty.csv")
+    assert not leaks.check(tmp_path).leaks

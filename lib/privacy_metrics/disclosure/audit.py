@@ -116,14 +116,9 @@ class System:
         return np.array([row[3] for row in self.rows])
 
 
-def system(tables: Iterable[Table], link: bool = True) -> System:
-    """The system of all ``tables`` together: same cells are the same variables.
-
-    Without ``link``, each table is a world of its own: what tables, periods and versions say of each other is left out.
-    """
+def system(tables: Iterable[Table]) -> System:
+    """The system of all ``tables`` together: same cells are the same variables."""
     made = System()
-    if not link:
-        tables = [alone(table, n) for n, table in enumerate(tables)]
     parts: list[tuple[Table, dict[tuple[str, ...], Cell]]] = []
     for table in tables:
         parts.append((table, _add_cells(made, table)))
@@ -135,9 +130,8 @@ def system(tables: Iterable[Table], link: bool = True) -> System:
     _add_balance(made)
     _add_order(made)
     before = len(made.rows)
-    if link:
-        _add_periods(made)
-        _add_versions(made)
+    _add_periods(made)
+    _add_versions(made)
     made.related = list(range(before, len(made.rows)))
     return made
 
@@ -179,11 +173,20 @@ def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
                 made.fixed.append(table.version > 0)
                 made.held.append(held[number])
                 made.latent.append(False)
-                made.least.append(1.0 if len(cell[2]) < 2 and measure in LISTED and value != 0 else 0.0)
+                made.least.append(_least(cell, measure, value))
             elif value is not None:
                 # What one table withholds, another one may say.
                 made.value[at], made.held[at] = float(value), held[number] and made.held[at]
     return cells
+
+
+def _least(cell: Cell, measure: str, value: int | None) -> float:
+    """What a reader knows a value to be at least: a category that is listed holds somebody.
+
+    A cell with sessions has people; so of a cell that has people, 0 of them is never taken for possible.
+    """
+    listed = len(cell[2]) < 2 and measure in LISTED
+    return 1.0 if value != 0 and (listed or (measure == "people" and value is not None)) else 0.0
 
 
 def _lines(table: Table, along: str) -> list[tuple[tuple[str, ...] | None, list[tuple[str, ...]]]]:

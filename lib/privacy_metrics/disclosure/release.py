@@ -60,7 +60,7 @@ class Policy:
 
     def __str__(self) -> str:
         if not self.people:
-            return "counts of lines or rows, not of people"
+            return "counts of lines, rows or cells, not of people"
         if self.exact:
             return "exact counts, for the accountable staff only"
         if self.noise:
@@ -245,9 +245,8 @@ class Audit:
     """Withheld values: a cell may have several."""
     widths: dict[str, int]
     most_exposed: tuple[Exposed, ...]
-    kept: dict[str, tuple[int, int, int, int | None]]
-    """By table: cells, those withheld, and of the first measure what is published in cells and in all (margins apart).
-    """
+    kept: dict[str, tuple[int, int, int]]
+    """By table: cells, those withheld, and the value of the first measure that is published in cells, margins apart."""
     known: int
     """Tables of earlier publications that were taken for known."""
     programmes: int
@@ -276,8 +275,10 @@ def control(
         Table(t.name, t.period, t.population or t.name, t.dimensions, t.measures, t.frame, nesting=t.nesting)
         for t in whole
     ]
-    system = audit.system([*seen, *known], link)
-    places = [[system.cells[cell] for cell in _scopes(table, system, link, n)] for n, table in enumerate(seen)]
+    if not link:
+        seen, known = [audit.alone(table, number) for number, table in enumerate(seen)], ()
+    system = audit.system([*seen, *known])
+    places = [[system.cells[cell] for cell in _scopes(table)] for table in seen]
     reasons: dict[int, str] = {}
     people: dict[int, int] = {}
     for table, place in zip(whole, places, strict=True):
@@ -295,7 +296,7 @@ def control(
     unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
     done = protect(
         system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
-        threshold=policy.threshold, already=_already_exposed(system, known, policy) if link else (),
+        threshold=policy.threshold, already=_already_exposed(system, known, policy),
         complementary=complementary,
     )  # fmt: skip
     made = {}
@@ -305,9 +306,7 @@ def control(
     return made, _audited(whole, made, system, done, reasons, len(known))
 
 
-def _scopes(table: Table, system: audit.System, link: bool, number: int) -> list[audit.Cell]:
-    if not link:
-        table = audit.alone(table, number)
+def _scopes(table: Table) -> list[audit.Cell]:
     keys = table.frame.select(table.dimensions).iter_rows()
     return [audit.scope(table, dict(zip(table.dimensions, key, strict=True))) for key in keys]
 
@@ -425,9 +424,7 @@ def _audited(
     kept = {}
     for table in tables:
         release, measure = made[table.name], table.measures[0]
-        total = release.frame.filter(pl.col(d) == TOTAL for d in table.dimensions)
-        shown = release.cells[measure].sum()
-        kept[table.name] = (release.frame.height, release.withheld, shown, total[measure][0] if total.height else None)
+        kept[table.name] = (release.frame.height, release.withheld, int(release.cells[measure].sum()))
     by_rule = {name: sum(r == name for r in reasons.values()) for name in (*RULES, "difference")}
     return Audit(
         cells=len({int(c) for c in np.array(system.cell_of)[~np.array(system.fixed)]}), withheld=int(done.held.sum()),
@@ -441,30 +438,57 @@ def _audited(
 def audit_tables(found: Audit, period: str) -> list[Cells]:
     """An audit as tables to release: counts of cells and of values, and the ends of intervals, which tell of no person.
 
-    ``audit_rules``: cells by why they are withheld. ``audit_widths``: withheld values by how many times as wide as
-    required their interval is at least. ``audit_tables``: by table, cells and those withheld, and of its first measure
-    the published value of its cells and the published total. ``audit_exposed``: the narrowest intervals.
+    ``audit_cells``: all cells, by whether they are published or why not. ``audit_widths``: withheld values by how many
+    times as wide as required their interval is. ``audit_tables``: by table, its cells, those withheld, and the value of
+    its first measure that is published in cells. ``audit_exposed``: the values that can be told most closely.
     """
 
-    def table(name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]], *measures: str) -> Cells:
+    def table(
+        name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int]], measures: Sequence[str], *notes: str
+    ) -> Cells:
         columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
         frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
-        return Cells(name, title, period, (dimension,), measures, frame)
+        return Cells(name, title, period, (dimension,), tuple(measures), frame, notes)
 
-    rules = {**found.rules, "secondary": found.secondary}
-    why = {name: [count] for name, count in rules.items()} | {TOTAL: [found.withheld]}
+    why = {"published": [found.cells - found.withheld]}
+    why |= {_PLAIN[name]: [count] for name, count in found.rules.items()}
+    why |= {_PLAIN["secondary"]: [found.secondary], TOTAL: [found.cells]}
     bands = [found.widths[f"{n}"] for n in MULTIPLES]
     names = [f"{a} to {b} times" for a, b in pairwise(MULTIPLES)] + [f"{MULTIPLES[-1]} times or more"]
     widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
     exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.required) for e in found.most_exposed}
     return [
-        table("audit_rules", "Why cells are withheld", "rule", why, "cells"),
-        table("audit_widths", "How little can be told of what is withheld", "width", widths, "values"),
         table(
-            "audit_tables", "What each table shows", "table", found.kept, "cells", "withheld_cells", "shown", "total"
+            "audit_cells", "Every cell, published or withheld", "cell_state", why, ["cells"],
+            *(f"{_PLAIN[name]}: {meaning}" for name, meaning in (RULES | _MORE).items()),
         ),
-        table("audit_exposed", "The most exposed cells", "cell", exposed, "low", "high", "width", "required"),
-    ]
+        table(
+            "audit_widths", "How little can be told of what is withheld", "width", widths | {TOTAL: [found.values]},
+            ["values"], "The interval of what a reader can compute, as a multiple of the width required.",
+        ),
+        table(
+            "audit_tables", "What each table shows", "table", found.kept, ["cells", "withheld_cells", "shown"],
+            "Shown: what the published cells hold of the table's first measure, margins apart.",
+        ),
+        table(
+            "audit_exposed", "The values that can be told most closely", "cell", exposed,
+            ["low", "high", "width", "required"], "A reader can compute that the value lies between low and high.",
+        ),
+    ]  # fmt: skip
+
+
+_PLAIN = {
+    "threshold": "too few people",
+    "p-percent": "one could tell another one's part",
+    "dominance": "one person is most of it",
+    "full": "all of a small group",
+    "difference": "an earlier version would tell",
+    "secondary": "withheld for another cell",
+}
+_MORE = {
+    "difference": "an earlier version withheld it, or would tell of few people by the difference",
+    "secondary": "safe by itself; another one could be computed from it",
+}
 
 
 def _most_exposed(system: audit.System, done: Protected, held: np.ndarray, most: int = 5) -> tuple[Exposed, ...]:
