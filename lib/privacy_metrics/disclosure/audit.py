@@ -462,13 +462,17 @@ def _far(values: np.ndarray) -> float:
     return max(1e7, 10 * float(np.nanmax(values, initial=1.0)))
 
 
+def _solution(solver: Any) -> np.ndarray | None:
+    solver.run()
+    fine = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return np.array(solver.getSolution().col_value) if fine else None
+
+
 def _whole(solver: Any, count: int, nodes: int = 500) -> np.ndarray | None:
     """A best solution whose first ``count`` values are whole numbers; None where none is found in ``nodes`` nodes."""
-    solver.run()
-    if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
-        found = np.array(solver.getSolution().col_value)
-        if (np.abs(found[:count] - np.round(found[:count])) < 1e-6).all():
-            return found
+    found = _solution(solver)
+    if found is not None and (np.abs(found[:count] - np.round(found[:count])) < 1e-6).all():
+        return found
     kind = np.full(count, highspy.HighsVarType.kInteger)
     solver.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kind)
     solver.setOptionValue("mip_max_nodes", nodes)
@@ -626,6 +630,7 @@ class _Attack:
         self.count = matrix.shape[1]
         self.matrix, self.low, self.high, self.floor = matrix, low, high, least
         self.solver = programme(matrix, low, high, least, np.full(self.count, _far(point)))
+        self.point, self.near, self.upper = point, None, np.zeros(0)
         self.least, self.most = point.copy(), point.copy()
         self.done = np.zeros(self.count, bool)
         self.programmes = 0
@@ -650,20 +655,56 @@ class _Attack:
                 self._prove_one(at, required[at])
 
     def _prove_one(self, at: int, required: float) -> None:
-        ends = []
-        for sign in (1.0, -1.0):
-            cost = np.zeros(self.count)
-            cost[at] = sign
-            ends.append((cost, self._solve(cost)))
-            if self.most[at] - self.least[at] >= required - 1e-6:
-                return
-        if np.isfinite(required) and sum(end for _, end in ends) < required - 1e-6:
+        if np.isfinite(required):
+            # Near the point, and only as far as is needed: what is found there is whole, most of the time.
+            for goal in (self.least[at] + required, self.most[at] - required):
+                if goal >= self.floor[at]:
+                    self._reach(at, float(goal))
+                if not self._short_at(at, required):
+                    return
+        cost = np.zeros(self.count)
+        cost[at] = 1.0
+        top, bottom = np.floor(self._solve(cost) + 1e-6), np.ceil(-self._solve(-cost) - 1e-6)
+        if np.isfinite(required) and top - bottom < required - 1e-6:
             return  # not even fractions reach as far
-        # What fractions reach, whole numbers may not: they are sought where none was met on the way.
-        for (cost, end), seen in zip(ends, (self.most[at], -self.least[at]), strict=True):
-            if seen < np.floor(end + 1e-6):
-                self._seek(cost)
+        for goal in (top, bottom):
+            if not self.least[at] <= goal <= self.most[at]:
+                self._reach(at, float(goal))
+            if not self._short_at(at, required):
+                return
         self.done[at] = True
+
+    def _reach(self, at: int, goal: float) -> None:
+        """Looks for a whole solution in which the value is ``goal`` and as little as possible is otherwise."""
+        if self.near is None:
+            both = sparse.hstack([self.matrix, -self.matrix])
+            shift = self.matrix @ self.point
+            room = np.maximum(self.point - self.floor, 0.0)
+            upper = np.concatenate([np.full(self.count, _far(self.point)), room])
+            low, high = self.low - shift, self.high - shift
+            self.near, self.upper = programme(both, low, high, np.zeros(2 * self.count), upper), upper
+            self.near.changeColsCost(2 * self.count, np.arange(2 * self.count, dtype=np.int32), np.ones(2 * self.count))
+        move = goal - self.point[at]
+        up, down = (move, 0.0) if move > 0 else (0.0, -move)
+        self.near.changeColBounds(at, up, up)
+        self.near.changeColBounds(self.count + at, down, down)
+        random = np.random.default_rng(at)
+        numbers = np.arange(2 * self.count, dtype=np.int32)
+        for turn in range(4):
+            if turn:  # at other prices, another way: one that is whole is often among the first
+                self.near.changeColsCost(2 * self.count, numbers, 1.0 + 0.3 * random.random(2 * self.count))
+            self.programmes += 1
+            found = _solution(self.near) if turn < 3 else _whole(self.near, 2 * self.count, nodes=20)
+            if found is None:
+                break
+            self._witness(self.point + np.round(found[: self.count] - found[self.count :]))
+            if self.least[at] <= goal <= self.most[at]:
+                break
+        self.near.changeColBounds(at, 0.0, float(self.upper[at]))
+        self.near.changeColBounds(self.count + at, 0.0, float(self.upper[self.count + at]))
+
+    def _short_at(self, at: int, required: float) -> bool:
+        return bool(self.most[at] - self.least[at] < required - 1e-6)
 
     def _short(self, required: np.ndarray) -> np.ndarray:
         return self.most - self.least < required - 1e-6
@@ -683,13 +724,6 @@ class _Attack:
         found = np.array(self.solver.getSolution().col_value)
         self._witness(np.round(found))
         return float(cost @ found)
-
-    def _seek(self, cost: np.ndarray) -> None:
-        self.programmes += 1
-        self.solver.changeColsCost(self.count, self.numbers, -cost)
-        found = _whole(self.solver, self.count)
-        if found is not None:
-            self._witness(np.round(found))
 
     def _witness(self, found: np.ndarray) -> None:
         sums = self.matrix @ found

@@ -494,7 +494,8 @@ _MORE = {
 def _most_exposed(system: audit.System, done: Protected, held: np.ndarray, most: int = 5) -> tuple[Exposed, ...]:
     """The withheld values with the narrowest intervals for what is required of them, with their exact ends."""
     width = done.audit.width[held] / done.required[held]
-    nearest = held[np.lexsort((held, width))][: 4 * most]
+    # Of a very large table, the ends of a few must do.
+    nearest = held[np.lexsort((held, width))][: min(4 * most, max(2, 20_000 // max(1, len(held))))]
     found = audit.ends(system, done.point, _held(system, done), nearest)
     names = {at: name for name, at in system.index.items()}
     shown = []
