@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import ipaddress
 import socket
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import maxminddb
@@ -150,6 +153,13 @@ def _packed(text: str | None) -> bytes:
     except (OSError, ValueError):
         return b""
     return content[12:] if content.startswith(_MAPPED) else content
+
+
+@cache
+def countries() -> dict[str, dict[str, str]]:
+    """By ISO 3166-1 code: ``name``, ``region`` (UN M49), and ``column`` and ``row`` on the tile grid, if on it."""
+    text = files("privacy_metrics").joinpath("templates/countries.csv").read_text("utf-8")
+    return {row["code"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def is_address(text: str) -> bool:

@@ -18,7 +18,7 @@ import narwhals as nw
 import polars as pl
 
 from . import clients, geography
-from .disclosure import TOTAL, Cells
+from .disclosure import OTHER, TOTAL, Cells, Contributions, Nesting
 from .params import Params, Period, TableSpec, WorkbookError
 
 UNKNOWN = "unknown"
@@ -43,6 +43,8 @@ SOCIAL = {
     "youtube.com",
     "news.ycombinator.com", "mastodon.social", "bsky.app", "tiktok.com", "pinterest.com",
 }  # fmt: skip
+
+REFERRER_KINDS = ("direct", "internal", "newsletter", "other site", "search", "social", UNKNOWN)
 
 # A hit: what is kept of a used line. Text columns are categories of few values, codes in memory.
 HIT = {
@@ -322,8 +324,8 @@ def sessions(hits: Any, gap: int) -> dict[str, Any]:
 
 CLOCK = ("month", "week", "weekday", "hour")
 OF_SESSION = (
-    *CLOCK, "visitor_kind", "country", "browser", "browser_version", "os", "device", "language", "referrer_kind",
-    "referrer_site", "entry_area", "exit_area",
+    *CLOCK, "visitor_kind", "country", "region", "browser", "browser_version", "os", "device", "language",
+    "referrer_kind", "referrer_site", "entry_area", "exit_area",
 )  # fmt: skip
 OF_PART = {"area": "areas", "from_area": "steps", "to_area": "steps", "product": "products", "action": "products"}
 """Dimensions that a session may have several of, and the frame that holds them."""
@@ -359,6 +361,7 @@ def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataF
     in ``zone``.
     """
     moment = pl.from_epoch("start").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    regions = {code: country["region"] for code, country in geography.countries().items()}
     return sessions.join(known.drop("crawler"), on="client", how="left").select(
         "visitor",
         "session",
@@ -370,18 +373,15 @@ def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataF
         weekday=moment.dt.weekday().replace_strict(dict(enumerate(_WEEKDAYS, 1)), return_dtype=pl.String),
         hour=moment.dt.strftime("%H"),
         visitor_kind=pl.when("account").then(pl.lit("account")).otherwise(pl.lit("anonymous")),
-        **{name: pl.col(name) for name in OF_SESSION if name not in (*CLOCK, "visitor_kind")},
+        region=pl.col("country").cast(pl.String).replace_strict(regions, default=UNKNOWN, return_dtype=pl.String),
+        **{name: pl.col(name) for name in OF_SESSION if name not in (*CLOCK, "visitor_kind", "region")},
     )
 
 
 def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> Cells:
     """Counts the cells and margins of a table; ``frames`` are those of ``sessions`` with the clients' columns."""
     check(spec)
-    base = next((OF_PART[d] for d in spec.dimensions if d in OF_PART), "sessions")
-    rows = frames["sessions"]
-    if base != "sessions":
-        wanted = ["visitor", "session", *(d for d in spec.dimensions if d not in OF_PART)]
-        rows = frames[base].join(rows.select(wanted), on=["visitor", "session"], how="inner")
+    base, rows = _counted(spec, frames)
     data = nw.from_native(rows)
     counts = {
         "sessions": nw.len(),
@@ -389,23 +389,89 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
         "people": nw.col("visitor").n_unique(),
     }
     wanted = list(dict.fromkeys([*spec.measures, "people"]))
+    additive = [m for m in wanted if m != "people"]
+    contributors = [f"{rank}_{m}" for m in additive for rank in ("largest", "second")]
     aggregates = [counts[m].cast(nw.Int64).alias(m) for m in wanted]
     parts = []
     for size in range(len(spec.dimensions), -1, -1):
         for kept in combinations(spec.dimensions, size):
             part = data.group_by(*kept).agg(*aggregates) if kept else data.select(*aggregates)
-            part = _with_largest(part, data, kept, counts[spec.measures[0]])
+            for measure in additive:
+                part = _with_largest(part, data, kept, measure, counts[measure])
             margin = [nw.lit(TOTAL).alias(d) for d in spec.dimensions if d not in kept]
             parts.append(
                 part.with_columns(*margin).select(
-                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, "largest", "second"
+                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, *contributors
                 )
             )
     frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
-        _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, rows),
+        _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
+        ("from_area", "to_area") if {"from_area", "to_area"} <= set(spec.dimensions) else None,
     )  # fmt: skip
+
+
+def _counted(spec: TableSpec, frames: dict[str, pl.DataFrame]) -> tuple[str, pl.DataFrame]:
+    """The frame that a table counts, by name, and its rows with every dimension of the table."""
+    base = next((OF_PART[d] for d in spec.dimensions if d in OF_PART), "sessions")
+    rows = frames["sessions"]
+    if base != "sessions":
+        wanted = ["visitor", "session", *(d for d in spec.dimensions if d not in OF_PART)]
+        rows = frames[base].join(rows.select(wanted), on=["visitor", "session"], how="inner")
+    return base, rows
+
+
+def contributions(spec: TableSpec, frames: dict[str, pl.DataFrame], params: Params, period: Period) -> Contributions:
+    """What each visitor adds to each cell of a table, with the keys that are public: what noise is added to."""
+    check(spec)
+    base, rows = _counted(spec, frames)
+    counts = {"sessions": pl.len(), "hits": pl.col("hits").sum(), "people": pl.lit(1)}
+    each = rows.group_by(*spec.dimensions, "visitor").agg(counts[m].cast(pl.Int64).alias(m) for m in spec.measures)
+    frame = each.with_columns(pl.col(spec.dimensions).cast(pl.String)) if spec.dimensions else each
+    return Contributions(
+        spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures), frame,
+        keys(spec, params, period), POPULATIONS[base],
+    )  # fmt: skip
+
+
+def keys(spec: TableSpec, params: Params, period: Period) -> dict[str, tuple[str, ...] | None]:
+    """By dimension of a table, every category that it can have, whatever the data are; None where that is open.
+
+    Raises WorkbookError when the table's noise needs public keys and a dimension has none.
+    """
+    areas = tuple(dict.fromkeys([*(rule.area for rule in params.service.areas), "Other"]))
+    products = tuple(dict.fromkeys(rule.product for rule in params.service.products))
+    known = geography.countries()
+    declared: dict[str, tuple[str, ...]] = {
+        "month": tuple(dict.fromkeys(day.strftime("%Y-%m") for day in period.days)),
+        "week": tuple(dict.fromkeys(day.strftime("%G-W%V") for day in period.days)),
+        "weekday": _WEEKDAYS,
+        "hour": tuple(f"{hour:02}" for hour in range(24)),
+        "visitor_kind": ("account", "anonymous"),
+        "country": (*known, UNKNOWN, OTHER),
+        "region": (*sorted({country["region"] for country in known.values()}), UNKNOWN),
+        "device": clients.DEVICES,
+        "referrer_kind": REFERRER_KINDS,
+        "action": ("searched", "viewed"),
+    }
+    if params.service.areas:
+        declared |= dict.fromkeys(("area", "entry_area", "exit_area", "from_area", "to_area"), areas)
+    if products:
+        declared["product"] = products
+    found = {d: declared.get(d) for d in spec.dimensions}
+    without = [d for d, listed in found.items() if listed is None]
+    if spec.noise and without and spec.noise.keys == "public":
+        raise WorkbookError(
+            f"tables: {spec.name}.noise.keys is public, but {', '.join(without)} has no public list of categories "
+            "(for areas and products: service.areas, service.products); write keys: threshold, with a delta"
+        )
+    if spec.noise and not without and spec.noise.keys == "threshold":
+        raise WorkbookError(
+            f"tables: {spec.name}.noise.keys is threshold, but every dimension has a public list of categories; "
+            "write keys: public, which costs nothing"
+        )
+    return found
 
 
 POPULATIONS = {"sessions": "visits", "areas": "visits", "steps": "steps", "products": "products"}
@@ -413,27 +479,39 @@ POPULATIONS = {"sessions": "visits", "areas": "visits", "steps": "steps", "produ
 hits by area and hits by country have one total."""
 
 
-def _nesting(spec: TableSpec, rows: pl.DataFrame) -> dict[str, tuple[str, dict[str, str]]]:
-    if "browser_version" not in spec.dimensions or "browser" not in rows.columns:
-        return {}
-    pairs = rows.select(pl.col("browser_version", "browser").cast(pl.String)).unique()
-    return {"browser_version": ("browser", dict(pairs.iter_rows()))}
+KNOWN = (
+    ("week", "month"), ("browser_version", "browser"), ("browser", "os"), ("browser_version", "os"), ("os", "device"),
+    ("referrer_site", "referrer_kind"), ("country", "region"),
+)  # fmt: skip
+"""Dimensions of which a reader knows which categories go together: the calendar, and that Safari runs on Apple's."""
 
 
-def _with_largest(part: Any, data: Any, kept: Sequence[str], count: Any) -> Any:
-    """Adds ``largest`` and ``second``: what the two largest contributors to a cell have of the first measure."""
+def _nesting(spec: TableSpec, sessions: pl.DataFrame) -> tuple[Nesting, ...]:
+    """Of the dimensions of KNOWN, which categories occur together."""
+    found = []
+    for child, parent in KNOWN:
+        if child in spec.dimensions and {child, parent} <= set(sessions.columns):
+            pairs = sessions.select(pl.col(child, parent).cast(pl.String)).unique().sort(child, parent)
+            over = pairs.group_by(child, maintain_order=True).agg(parent)
+            found.append((child, parent, {name: tuple(categories) for name, categories in over.iter_rows()}))
+    return tuple(found)
+
+
+def _with_largest(part: Any, data: Any, kept: Sequence[str], measure: str, count: Any) -> Any:
+    """Adds ``largest_MEASURE`` and ``second_MEASURE``: what the two largest contributors to a cell have of it."""
+    largest, second = f"largest_{measure}", f"second_{measure}"
     each = data.group_by(*kept, "visitor").agg(own=count.cast(nw.Int64))
-    most = each.group_by(*kept).agg(largest=nw.col("own").max()) if kept else each.select(largest=nw.col("own").max())
+    most = nw.col("own").max().alias(largest)
+    most = each.group_by(*kept).agg(most) if kept else each.select(most)
     # The second largest is the largest again where two have as much.
     joined = each.join(most, on=list(kept), how="left") if kept else each.join(most, how="cross")
-    below = joined.with_columns(top=(nw.col("own") == nw.col("largest")).cast(nw.Int64)).with_columns(
+    below = joined.with_columns(top=(nw.col("own") == nw.col(largest)).cast(nw.Int64)).with_columns(
         rest=nw.when(nw.col("top") == 0).then(nw.col("own"))
     )
-    sums = [nw.col("top").sum().alias("tops"), nw.col("rest").max().alias("next"), nw.col("largest").max()]
+    sums = [nw.col("top").sum().alias("tops"), nw.col("rest").max().alias("next"), nw.col(largest).max()]
     found = below.group_by(*kept).agg(*sums) if kept else below.select(*sums)
-    found = found.with_columns(
-        second=nw.when(nw.col("tops") > 1).then(nw.col("largest")).otherwise(nw.col("next").fill_null(0))
-    ).select(*kept, nw.col("largest").fill_null(0), "second")
+    again = nw.when(nw.col("tops") > 1).then(nw.col(largest)).otherwise(nw.col("next").fill_null(0))
+    found = found.select(*kept, nw.col(largest).fill_null(0), again.alias(second))
     return part.join(found, on=list(kept), how="left") if kept else part.join(found, how="cross")
 
 

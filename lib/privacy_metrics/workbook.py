@@ -9,9 +9,10 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,28 @@ import polars as pl
 
 from . import folders, geography, requests, sources, technical
 from .deadlines import Calendar, deadline_table, with_due_dates
-from .disclosure import Audit, Cells, Policy, Release, control, load, release, save, trend, view
+from .disclosure import (
+    Cells,
+    Ledger,
+    Policy,
+    Release,
+    audit_tables,
+    control,
+    leaks,
+    load,
+    noisy,
+    release,
+    save,
+    trend,
+    view,
+)
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
-LAYOUT = 2
+KNOWN = "known"
+"""The keyed marks of what no output may hold (``leaks.Marks``)."""
+LAYOUT = 3
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -43,6 +60,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     """
     for spec in params.tables:
         technical.check(spec)
+        technical.keys(spec, params, period)
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
@@ -56,9 +74,9 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         def build(new: Path) -> None:
             new.chmod(0o700)
             if old and old["state"]["technical"] == state["technical"]:
-                for name in FRAMES:
+                for name in (*FRAMES, KNOWN):
                     shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
+                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data")}
             else:
                 record = _read(params, period, found, key, new, progress)
             record |= _read_requests(params, new)
@@ -78,6 +96,11 @@ def is_collected(params: Params, period: Period) -> bool:
     return _record(params.confidential(period)) is not None
 
 
+def is_published(params: Params, period: Period) -> bool:
+    """Whether releases of ``period`` were published, so that a reader has them."""
+    return bool(_versions(params, period))
+
+
 def state(params: Params, period: Period) -> dict[str, str] | None:
     """What the collection of ``period`` was made from, as fingerprints; None where it is not collected."""
     record = _record(params.confidential(period))
@@ -89,11 +112,10 @@ def close(params: Params, period: Period) -> None:
     zone = params.confidential(period)
     if not zone.is_dir():
         raise WorkbookError(f"{period.label} is not collected: there is nothing to close in {zone}")
-    for path in sorted(zone.iterdir()):
-        if path.name == "key":
-            path.write_bytes(secrets.token_bytes(32))  # a copy-on-write disk may keep the old block; see README
-        path.unlink()
-    zone.rmdir()
+    (zone / "key").write_bytes(secrets.token_bytes(32))  # a copy-on-write disk may keep the old block; see README
+    for version in _versions(params, period):
+        shutil.rmtree(_published(params, period, version) / "cells", ignore_errors=True)
+    shutil.rmtree(zone)
 
 
 def _key(zone: Path) -> bytes:
@@ -118,8 +140,22 @@ def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
     paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
     stats = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if p.exists() and (s := p.stat())]
     kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
-    limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+_COLLECTED = {"ipv4_bits", "ipv6_bits", "session_gap"}
+
+
+def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
+    """What the sessions of a period follow from, in one fingerprint: what the files hold, not where and since when.
+
+    The privacy budget goes by it: the same data, collected again, gets the noise that it got before.
+    """
+    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
+    files = sorted(file["fingerprint"] for file in inputs)
+    return hashlib.sha256(json.dumps([period.label, files, kept, limits], sort_keys=True).encode()).hexdigest()
 
 
 def _state_of_requests(params: Params) -> str:
@@ -172,12 +208,14 @@ def _read(
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
     hits = technical.Hits(params, period, key, countries)
+    marks = leaks.Marks(key)
     total = sum(path.stat().st_size for _, files in found for path in files.paths)
     before = 0
     notes: list[str] = []
     for source, files in found:
         for lines in sources.read(source, files):
             hits.add(lines)
+            marks.add(lines)
             if progress:
                 progress(before + files.done, total, hits.account["read"])
         before += files.done
@@ -188,7 +226,8 @@ def _read(
         notes.append("countries: none were looked up (sources.countries.none)")
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
     frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    for name in FRAMES:
+    frames[KNOWN] = marks.frame()
+    for name in (*FRAMES, KNOWN):
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
         (new / f"{name}.parquet").chmod(0o600)
     files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
@@ -200,7 +239,13 @@ def _read(
             "is it the right period, and are these the right logs (sources.technical)?"
         )
     assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {"period": period.label, "account": account, "technical_inputs": inputs, "notes": notes}
+    return {
+        "period": period.label,
+        "account": account,
+        "technical_inputs": inputs,
+        "notes": notes,
+        "data": _data(params, period, inputs),
+    }
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -221,11 +266,11 @@ class Workbook:
     inputs: list[dict[str, Any]] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict, repr=False)
     """What ``collect`` noted: accounts, and the day of the register."""
-    audit: Audit | None = field(default=None, repr=False)
-    """What disclosure control did, in counts."""
     fingerprint: str = field(default="", repr=False)
     """Of all that the releases were made from."""
-    _history: dict[str, Workbook] = field(default_factory=dict, repr=False)
+    known: list[str] = field(default_factory=list, repr=False)
+    """The earlier publications that the audit took for known."""
+    _history: dict[str, Workbook | None] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Release:
         """The release of table ``name``; KeyError with the names there are."""
@@ -247,8 +292,6 @@ class Workbook:
 
     def _book(self, period: Period) -> Workbook | None:
         if period.label not in self._history:
-            if not is_collected(self.params, period) and not _versions(self.params, period):
-                return None
             self._history[period.label] = _open(self.params, period)
         return self._history[period.label]
 
@@ -259,43 +302,61 @@ class Workbook:
 def open_workbook(period: str, params: str | None = None) -> Workbook:
     """The workbook of ``period`` under the parameters folder ``params`` (default: the nearest ``params/``).
 
-    Collects in a process of its own what is not collected yet, so that no notebook's memory ever holds a log line.
+    Only releases are read. What is not collected or released yet is made in a process of its own, so that no notebook's
+    memory ever holds a log line or a session.
     """
     loaded = Params.load(params)
     wanted = Period.parse(period)
-    if not is_collected(loaded, wanted) and not _versions(loaded, wanted):
-        command = [
-            sys.executable,
-            "-m",
-            "privacy_metrics",
-            "collect",
-            wanted.label,
-            "--history",
-            "--params",
-            str(loaded.folder),
-        ]
+    book = _open(loaded, wanted)
+    if book is None:
+        command = [sys.executable, "-m", "privacy_metrics", "prepare", wanted.label, "--params", str(loaded.folder)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise WorkbookError(
-                done.stderr.strip() or f"collect of {wanted.label} failed with exit code {done.returncode}"
+                done.stderr.strip() or f"prepare of {wanted.label} failed with exit code {done.returncode}"
             )
-    return _open(loaded, wanted)
+        book = _open(loaded, wanted)
+        assert book is not None
+    return book
 
 
-def _open(params: Params, period: Period) -> Workbook:
+def prepare(params: Params, period: Period) -> None:
+    """Makes the releases of a collected period, unless they stand as they would be made.
+
+    They wait in the confidential zone until ``publish``. Raises DisclosureError where a table can't be made safe.
+    """
+    with folders.locked(params.confidential(period).with_name(f".{period.label}.lock")):
+        if _open(params, period) is None:
+            zone = params.confidential(period)
+            releases, cells, more = _made(params, period)
+            folders.replace(zone / "releases", lambda new: _save(releases, cells, more, new))
+
+
+def _open(params: Params, period: Period) -> Workbook | None:
+    """What stands ready: published last if nothing has changed since, else prepared; None where neither does."""
+    record = _record(params.confidential(period))
+    versions = _versions(params, period)
+    if record is None:
+        return _read_releases(params, period, _published(params, period, versions[0])) if versions else None
+    if versions:
+        book = _read_releases(params, period, _published(params, period, versions[0]))
+        if book.fingerprint == _fingerprint(params, record):
+            return book
+    folder = params.confidential(period) / "releases"
+    book = _read_releases(params, period, folder) if folder.is_dir() else None
+    current = book and (book.fingerprint, book.known) == (_fingerprint(params, record), _labels(params, period))
+    return book if current else None
+
+
+def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cells], dict[str, Any]]:
     zone = params.confidential(period)
     record = _record(zone)
     if record is None:
-        return _closed(params, period)
-    fingerprint = _fingerprint(params, record)
-    earlier = _versions(params, period)
-    if earlier and (published := _read_version(params, period, earlier[0])).fingerprint == fingerprint:
-        return published
+        raise WorkbookError(f"{period.label} is not collected: there is nothing to make releases of")
     frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
-    given = params.disclosure.model_dump(exclude={"ipv4_bits", "ipv6_bits", "session_gap"})
-    policy = Policy(**given)
+    policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
-    tables = [technical.cells(spec, frames, period) for spec in params.tables]
+    tables = [technical.cells(spec, frames, period) for spec in params.tables if not spec.noise]
     made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:
@@ -307,35 +368,73 @@ def _open(params: Params, period: Period) -> Workbook:
             else:
                 tables.append(table)
         notes += record["requests"]["notes"]
-    controlled, audit = control(tables, policy, _known(params, period, earlier))
-    return Workbook(params, period, controlled | made, tuple(notes), record["inputs"], record, audit, fingerprint)
+    versions = _versions(params, period)
+    controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
+    made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
+    if audit:
+        made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.disclosure.budget:
+        notes.append(_ledger(params).says(period.label))
+    more = {
+        "fingerprint": _fingerprint(params, record), "known": _labels(params, period), "notes": notes,
+        "inputs": record["inputs"], "audit": asdict(audit) if audit else None,
+        "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
+    }  # fmt: skip
+    return made, tables, more
+
+
+def _noisy(
+    params: Params, period: Period, frames: dict[str, pl.DataFrame], policy: Policy, data: str
+) -> dict[str, Release]:
+    """The tables with noise, each as it was drawn before of the same data, or paid for from the budget now."""
+    made = {}
+    for spec in params.tables:
+        if spec.noise:
+            table = technical.contributions(spec, frames, params, period)
+            made[spec.name] = noisy(table, spec.noise, policy, data, _ledger(params))
+    return made
+
+
+def _ledger(params: Params) -> Ledger:
+    assert params.disclosure.budget is not None
+    return Ledger(params.path(params.zones.confidential) / "noise", params.disclosure.budget)
+
+
+def _save(releases: dict[str, Release], cells: Sequence[Cells], more: dict[str, Any], folder: Path) -> None:
+    save(releases.values(), folder / "releases", more)
+    (folder / "cells").mkdir(mode=0o700)
+    for table in cells:
+        path = folder / "cells" / f"{table.name}.parquet"
+        table.frame.select(*table.dimensions, "people").write_parquet(path)
+        path.chmod(0o600)
 
 
 # ---- what was published ---------------------------------------------------------------------------------------------
 
 
 def publish(book: Workbook) -> None:
-    """Notes the book's releases as published: a reader has them from now on, whatever becomes of the outputs.
-
-    What is kept is what was published, and nothing else; it outlives ``close``.
+    """Notes the releases of the book, and of the earlier periods that it shows, as published: a reader has them from
+    now on, whatever becomes of the outputs. What is kept is what was published, and it outlives ``close``; of the
+    people in each cell, which tell what a later version may say, ``close`` leaves nothing.
     """
-    versions = _versions(book.params, book.period)
-    if versions and _read_version(book.params, book.period, versions[0]).fingerprint == book.fingerprint:
-        return
-    folder = _published(book.params, book.period)
-    more = {
-        "fingerprint": book.fingerprint, "notes": book.notes, "inputs": book.inputs,
-        "audit": asdict(book.audit) if book.audit else None,
-        "record": {k: book.record[k] for k in ("period", "account", "requests", "notes") if k in book.record},
-    }  # fmt: skip
-    folders.replace(
-        folder / f"{versions[0] + 1 if versions else 1:04}",
-        lambda new: save(book.releases.values(), new / "releases", more),
-    )
+    for one in book.periods().values():
+        versions = _versions(book.params, one.period)
+        if versions:
+            last = _read_releases(book.params, one.period, _published(book.params, one.period, versions[0]))
+            if last.fingerprint == one.fingerprint:
+                continue
+        final = _published(book.params, one.period, versions[0] + 1 if versions else 1)
+        ready = book.params.confidential(one.period) / "releases"
+        folders.replace(final, partial(_copy, ready))
 
 
-def _published(params: Params, period: Period) -> Path:
-    return params.path(params.zones.confidential) / "published" / period.label
+def _copy(ready: Path, new: Path) -> None:
+    shutil.copytree(ready, new, dirs_exist_ok=True)
+
+
+def _published(params: Params, period: Period, version: int | None = None) -> Path:
+    folder = params.path(params.zones.confidential) / "published" / period.label
+    return folder / f"{version:04}" if version else folder
 
 
 def _versions(params: Params, period: Period) -> list[int]:
@@ -344,36 +443,44 @@ def _versions(params: Params, period: Period) -> list[int]:
     return sorted((int(p.name) for p in folder.iterdir() if p.name.isdigit()), reverse=True) if folder.is_dir() else []
 
 
-def _read_version(params: Params, period: Period, number: int) -> Workbook:
-    releases, more = load(_published(params, period) / f"{number:04}" / "releases")
-    audit = Audit(**more["audit"]) if more["audit"] else None
+def _read_releases(params: Params, period: Period, folder: Path) -> Workbook:
+    releases, more = load(folder / "releases")
     return Workbook(
-        params, period, releases, tuple(more["notes"]), more["inputs"], more["record"], audit, more["fingerprint"]
-    )
+        params, period, releases, tuple(more["notes"]), more["inputs"], more["record"], more["fingerprint"],
+        more["known"],
+    )  # fmt: skip
 
 
-def _closed(params: Params, period: Period) -> Workbook:
-    """The workbook of a period whose key and sessions are destroyed: what was last published of it."""
-    return _read_version(params, period, _versions(params, period)[0])
-
-
-def _known(params: Params, period: Period, earlier: list[int]) -> list[Table]:
-    """What a reader has already: earlier versions of this period, and the periods within and around it."""
-    found = [
-        view(release, version)
-        for version, number in enumerate(earlier[:3], 1)
-        for release in _read_version(params, period, number).releases.values()
-        if release.policy.people and not release.policy.exact
-    ]
+def _others(params: Params, period: Period) -> list[tuple[Period, int, int]]:
+    """What a reader has already: period, version, and how it stands to this one (its own versions count 1, 2 …)."""
+    found = [(period, version, number) for number, version in enumerate(_versions(params, period)[:3], 1)]
     root = _published(params, period).parent
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         other = Period.parse(folder.name)
         inside = other.first >= period.first and other.end <= period.end
         around = other.first <= period.first and other.end >= period.end
-        if other != period and (inside or around):
-            releases = _read_version(params, other, _versions(params, other)[0]).releases.values()
-            found += [view(r, 1) for r in releases if r.policy.people and not r.policy.exact]
+        if other != period and (inside or around) and (versions := _versions(params, other)):
+            found.append((other, versions[0], 1))
     return found
+
+
+def _labels(params: Params, period: Period) -> list[str]:
+    return [f"{other.label} version {version}" for other, version, _ in _others(params, period)]
+
+
+def _known(params: Params, period: Period) -> list[Table]:
+    """Earlier versions of this period, and the periods within and around it."""
+    return [
+        view(release, number)
+        for other, version, number in _others(params, period)
+        for release in _read_releases(params, other, _published(params, other, version)).releases.values()
+        if release.policy.people and not release.policy.exact and not release.policy.noise
+    ]
+
+
+def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> dict[str, pl.DataFrame]:
+    folder = _published(params, period, versions[0]) / "cells" if versions else None
+    return {path.stem: pl.read_parquet(path) for path in folder.glob("*.parquet")} if folder else {}
 
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:

@@ -3,16 +3,19 @@
 A reader knows that a margin is the sum of its parts, that tables of one population share their margins, that a cell
 which is listed holds somebody, that hits are at least sessions and sessions at least people, that a margin has at least
 as many people as its largest part and at most as many as its parts together, what earlier versions of the period said,
-and what the months of a quarter add up to. For each withheld value, the *feasibility interval* runs from the smallest
-to the largest value that fits all of that: two linear programmes (Hundepool et al., Statistical Disclosure Control,
-2012, ch. 4). Article 29 WP Opinion 05/2014 asks that nothing can be inferred.
+what the months of a quarter add up to, and which weeks lie in which month. For each withheld value, the *feasibility
+interval* runs from the smallest to the largest whole number that fits all of that: two programmes (Hundepool et al.,
+Statistical Disclosure Control, 2012, ch. 4). Article 29 WP Opinion 05/2014 asks that nothing can be inferred.
+
+A linear programme may say more than whole numbers allow, so that an interval counts only as far as whole numbers are
+seen to reach: its ends are values of whole solutions, and where none is found, an integer programme looks for one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +41,9 @@ def additive(measure: str) -> bool:
 
 _LESS = (("people", "sessions"), ("sessions", "hits"), ("people", "hits"), ("people", "requests"))
 
+Nesting = tuple[str, str, dict[str, tuple[str, ...]]]
+"""A dimension, another one, and for each category of the first those of the second that it occurs with."""
+
 Cell = tuple[str, str, frozenset[tuple[str, str]]]
 """A cell of the published world: scope (a period's label, with its version), population, and categories."""
 
@@ -54,8 +60,9 @@ class Contradiction(DisclosureError):
 class Table:
     """A table as a reader sees it, or before it is one: ``frame`` has the dimensions and measures, margins included.
 
-    ``withheld`` is the reader's view; where it is absent, every value is known. ``nesting`` says what the categories of
-    a dimension are part of: ``{"browser_version": ("browser", {"Firefox 128": "Firefox"})}``.
+    ``withheld`` is the reader's view; where it is absent, every value is known. ``nesting`` says what a reader knows of
+    the world: of a dimension's categories, with which ones of another dimension each occurs, as ``("browser", "os",
+    {"Mobile Safari": ("iOS",), "Firefox": ("Linux", "Windows")})``.
     """
 
     name: str
@@ -65,7 +72,7 @@ class Table:
     measures: tuple[str, ...]
     frame: pl.DataFrame
     version: int = 0
-    nesting: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    nesting: tuple[Nesting, ...] = ()
 
 
 @dataclass
@@ -83,7 +90,11 @@ class System:
     held: list[bool] = field(default_factory=list)
     least: list[float] = field(default_factory=list)
     """What a reader knows a value to be at least: 1 of a category that is listed, 0 of a combination."""
+    latent: list[bool] = field(default_factory=list)
+    """Values that are in no table and that others are made of: a week's part in a month."""
     rows: list[tuple[list[int], list[float], float, float]] = field(default_factory=list)
+    related: list[int] = field(default_factory=list)
+    """The rows that say what periods and versions have to do with each other."""
 
     def variable(self, cell: Cell, measure: str) -> int | None:
         return self.index.get((cell, measure))
@@ -105,12 +116,14 @@ class System:
         return np.array([row[3] for row in self.rows])
 
 
-def system(tables: Iterable[Table], relate: bool = True) -> System:
+def system(tables: Iterable[Table], link: bool = True) -> System:
     """The system of all ``tables`` together: same cells are the same variables.
 
-    Without ``relate``, what periods and versions say of each other is left out.
+    Without ``link``, each table is a world of its own: what tables, periods and versions say of each other is left out.
     """
     made = System()
+    if not link:
+        tables = [alone(table, n) for n, table in enumerate(tables)]
     parts: list[tuple[Table, dict[tuple[str, ...], Cell]]] = []
     for table in tables:
         parts.append((table, _add_cells(made, table)))
@@ -119,17 +132,31 @@ def system(tables: Iterable[Table], relate: bool = True) -> System:
         for along in table.dimensions:
             _add_lines(made, table, cells, along, seen)
     _add_nesting(made, parts)
+    _add_balance(made)
     _add_order(made)
-    if relate:
+    before = len(made.rows)
+    if link:
         _add_periods(made)
         _add_versions(made)
+    made.related = list(range(before, len(made.rows)))
     return made
 
 
+def alone(table: Table, number: int) -> Table:
+    """A table that shares nothing with another one."""
+    return replace(table, population=f"{table.population} {number}", nesting=())
+
+
 def scope(table: Table, key: dict[str, str]) -> Cell:
-    """The cell that a row is about."""
-    named = frozenset((d, v) for d, v in key.items() if v != TOTAL)
-    return (f"{table.period}#{table.version}", table.population, named)
+    """The cell that a row is about: the same one, however it is written.
+
+    Of a month's own tables, that month says nothing; and what a category is part of says nothing beside it.
+    """
+    named = {d: v for d, v in key.items() if v != TOTAL and (d, v) != ("month", table.period)}
+    for child, parent, mapping in table.nesting:
+        if child in named and parent in named and mapping.get(named[child]) == (named[parent],):
+            del named[parent]
+    return (f"{table.period}#{table.version}", table.population, frozenset(named.items()))
 
 
 def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
@@ -151,7 +178,8 @@ def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
                 made.value.append(np.nan if value is None else float(value))
                 made.fixed.append(table.version > 0)
                 made.held.append(held[number])
-                made.least.append(1.0 if len(cell[2]) < 2 and measure in LISTED else 0.0)
+                made.latent.append(False)
+                made.least.append(1.0 if len(cell[2]) < 2 and measure in LISTED and value != 0 else 0.0)
             elif value is not None:
                 # What one table withholds, another one may say.
                 made.value[at], made.held[at] = float(value), held[number] and made.held[at]
@@ -179,6 +207,8 @@ def _add_lines(made: System, table: Table, cells: dict, along: str, seen: set) -
 
 
 def _whole_and_parts(made: System, whole: int, pieces: list[int], measure: str, seen: set) -> None:
+    if pieces == [whole]:
+        return  # one cell, written in two ways
     mark = (whole, tuple(sorted(pieces)))
     if mark in seen:
         return
@@ -192,25 +222,104 @@ def _whole_and_parts(made: System, whole: int, pieces: list[int], measure: str, 
 
 
 def _add_nesting(made: System, parts: list[tuple[Table, dict]]) -> None:
-    """Categories that are parts of another dimension's category, in whichever table that stands."""
-    seen: set[Any] = set()
+    """What categories have to do with those of another dimension, in whichever tables these stand.
+
+    A category that occurs with several ones has a part in each; the parts are in no table, and the rest adds up.
+    """
+    done: set[Any] = set()
     for table, cells in parts:
-        for child, (parent, mapping) in table.nesting.items():
+        for child, parent, mapping in table.nesting:
             if child not in table.dimensions:
                 continue
-            at = table.dimensions.index(child)
-            groups: dict[Cell, list[Cell]] = defaultdict(list)
-            for key, cell in cells.items():
-                if key[at] == TOTAL or key[at] not in mapping:
-                    continue
-                label, population, named = cell
-                above = (named - {(child, key[at])}) | {(parent, mapping[key[at]])}
-                groups[label, population, above].append(cell)
-            for above, below in groups.items():
+            groups: dict[tuple[str, str, frozenset], list[tuple[str, Cell]]] = defaultdict(list)
+            for cell in dict.fromkeys(cells.values()):
+                said = dict(cell[2])
+                if child in said and parent not in said and said[child] in mapping:
+                    groups[cell[0], cell[1], cell[2] - {(child, said[child])}].append((said[child], cell))
+            for place, below in groups.items():
                 for measure in table.measures:
-                    if (above, measure) in made.index:
-                        pieces = [made.index[cell, measure] for cell in below]
-                        _whole_and_parts(made, made.index[above, measure], pieces, measure, seen)
+                    if (place, child, parent, measure) not in done:
+                        done.add((place, child, parent, measure))
+                        _add_overlap(made, place, below, parent, mapping, measure)
+
+
+def _add_overlap(
+    made: System, place: tuple[str, str, frozenset], below: list[tuple[str, Cell]], parent: str,
+    mapping: dict[str, tuple[str, ...]], measure: str,
+) -> None:  # fmt: skip
+    label, population, rest = place
+    above = {
+        category: made.index[cell, measure]
+        for category in {p for name, _ in below for p in mapping[name]}
+        if ((cell := (label, population, rest | {(parent, category)})), measure) in made.index
+    }
+    if not above:
+        return
+    inside: dict[str, list[int]] = defaultdict(list)
+    for name, cell in below:
+        at = made.index[cell, measure]
+        over = mapping[name]
+        parts = [at] if len(over) == 1 else [_latent(made, cell, parent, category, measure) for category in over]
+        if len(over) > 1:
+            _whole_and_parts(made, at, parts, measure, set())
+        for category, part in zip(over, parts, strict=True):
+            inside[category].append(part)
+    for category, whole in above.items():
+        _whole_and_parts(made, whole, inside[category], measure, set())
+
+
+def _latent(made: System, cell: Cell, parent: str, category: str, measure: str) -> int:
+    where, population, named = cell
+    part = (where, population, named | {(parent, category)})
+    if (part, measure) not in made.index:
+        made.index[part, measure] = len(made.value)
+        made.cell_of.append(made.cells.setdefault(part, len(made.cells)))
+        made.value.append(np.nan)
+        for column, value in ((made.fixed, True), (made.held, True), (made.latent, True), (made.least, 0.0)):
+            column.append(value)  # type: ignore[arg-type]
+    return made.index[part, measure]
+
+
+IN = (("visits", "entry_area", "sessions"), ("steps", "to_area", "hits"))
+OUT = (("visits", "exit_area", "sessions"), ("steps", "from_area", "hits"))
+SEEN = ("visits", "area", "hits")
+"""Each stay in an area begins with an entry or a step into it, ends with an exit or a step out, and has a page view."""
+
+
+def _add_balance(made: System) -> None:
+    """Entries and steps in are exits and steps out, area by area, and at most its page views; so are their people."""
+    shapes: dict[tuple[str, str], set[frozenset]] = defaultdict(set)
+    areas: dict[tuple[str, frozenset], set[str]] = defaultdict(set)
+    ours = {dimension for _, dimension, _ in (*IN, *OUT, SEEN)}
+    for label, population, named in list(made.cells):
+        shapes[label, population].add(frozenset(d for d, _ in named))
+        said = {d: v for d, v in named if d in ours}
+        if len(said) == 1:
+            (item,) = said.items()
+            areas[label, named - {item}].add(item[1])
+    for (label, rest), names in sorted(areas.items(), key=str):
+        shape = frozenset(d for d, _ in rest)
+        there = {p for p in (*IN, *OUT, SEEN) if shape | {p[1]} in shapes[label, p[0]]}
+        for name in sorted(names):
+            # A category that a published table does not list holds nobody there.
+            cells = {p: ((label, p[0], rest | {(p[1], name)}), p[2]) for p in there}
+            at = {p: made.index[cell] for p, cell in cells.items() if cell in made.index}
+            into, out, seen = ([at[p] for p in side if p in at] for side in (IN, OUT, (SEEN,)))
+            if there >= {*IN, *OUT}:
+                _difference(made, into, out, 0.0, 0.0)
+            for side, stays in ((IN, into), (OUT, out)):
+                if there >= {SEEN, *side}:
+                    _difference(made, seen, stays, 0.0, np.inf)
+                # Whoever enters or leaves by an area sees it.
+                people = [((label, p[0], rest | {(p[1], name)}), "people") for p in (SEEN, side[0])]
+                if all(cell in made.index for cell in people):
+                    viewers, passers = (made.index[cell] for cell in people)
+                    made.rows.append(([viewers, passers], [1.0, -1.0], 0.0, np.inf))
+
+
+def _difference(made: System, more: list[int], less: list[int], low: float, high: float) -> None:
+    if more or less:
+        made.rows.append(([*more, *less], [*[1.0] * len(more), *[-1.0] * len(less)], low, high))
 
 
 def _add_order(made: System) -> None:
@@ -244,27 +353,38 @@ def _add_periods(made: System) -> None:
 
 def _add_sum(made: System, whole: str, scopes: list[str], whole_known: bool) -> None:
     published: dict[tuple[str, str], set[frozenset]] = defaultdict(set)
-    for (where, population, named), _ in made.index:
-        published[where, population].add(frozenset(d for d, _ in named))
+    for ((where, population, named), _), at in made.index.items():
+        if not made.latent[at]:
+            published[where, population].add(frozenset(d for d, _ in named))
     for (cell, measure), at in list(made.index.items()):
         where, population, named = cell
         if where != whole:
             continue
-        shape = frozenset(d for d, _ in named)
-        # A part without this cell holds nobody there, if it publishes the table at all.
-        if not all(shape in published[part, population] for part in scopes):
-            continue
-        found = [made.index.get(((part, population, named), measure)) for part in scopes]
-        pieces = [piece for piece in found if piece is not None]
-        ones = [1.0] * len(pieces)
-        if measure == "people":
-            made.rows += [([at, piece], [1.0, -1.0], 0.0, np.inf) for piece in pieces]
-        if measure in ("people", "sessions"):
-            # A session that goes on over midnight between two months counts in both.
-            if whole_known:
-                made.rows.append(([at, *pieces], [-1.0, *ones], 0.0, np.inf))
+        pieces: list[int] = []
+        for part in scopes:
+            month = dict(named).get("month")
+            inner = named - {("month", month)} if month and part.startswith(f"{month}#") else named
+            if inner is named and month and part.count("-"):
+                continue  # another month holds nothing of this one
+            if frozenset(d for d, _ in inner) not in published[part, population]:
+                break
+            # A part without this cell holds nobody there, as it publishes the table.
+            if ((part, population, inner), measure) in made.index:
+                pieces.append(made.index[(part, population, inner), measure])
         else:
-            made.rows.append(([at, *pieces], [-1.0, *ones], 0.0 if whole_known else -np.inf, 0.0))
+            _whole_of_periods(made, at, pieces, measure, whole_known)
+
+
+def _whole_of_periods(made: System, whole: int, pieces: list[int], measure: str, whole_known: bool) -> None:
+    ones = [1.0] * len(pieces)
+    if measure == "people":
+        made.rows += [([whole, piece], [1.0, -1.0], 0.0, np.inf) for piece in pieces]
+    if measure in ("people", "sessions"):
+        # A session that goes on over midnight between two months counts in both.
+        if whole_known:
+            made.rows.append(([whole, *pieces], [-1.0, *ones], 0.0, np.inf))
+    else:
+        made.rows.append(([whole, *pieces], [-1.0, *ones], 0.0 if whole_known else -np.inf, 0.0))
 
 
 def _add_versions(made: System) -> None:
@@ -283,6 +403,81 @@ def _add_versions(made: System) -> None:
             made.rows.append(([newer, older], [1.0, -1.0], 0.0, np.inf))
 
 
+# ---- a point that fits ----------------------------------------------------------------------------------------------
+
+
+def complete(made: System) -> np.ndarray:
+    """Whole numbers for every variable that fit all rows: the true values, and any that fit where none is known.
+
+    Rows that say what periods and versions have to do with each other are dropped where the figures contradict them (a
+    log that was corrected): a reader can't rely on them either. Raises Contradiction where the tables themselves do not
+    add up.
+    """
+    values, held = np.array(made.value), np.array(made.held)
+    unknown = np.flatnonzero(np.isnan(values))
+    names = {at: name for name, at in made.index.items()}
+    matrix = made.matrix()
+    rest = matrix @ np.nan_to_num(values)
+    low, high = made.low - rest, made.high - rest
+    related = np.zeros(len(made.rows), bool)
+    related[made.related] = True
+    touched = matrix[:, unknown].tocsr()
+    empty = np.diff(touched.indptr) == 0
+    broken = (low > 1e-6) | (high < -1e-6)
+    if (broken & empty & ~related).any():
+        raise Contradiction("a table's margins are not the sums of its cells")
+    dropped = broken & empty
+    if unknown.size:
+        used = np.flatnonzero(~empty)
+        loose = np.flatnonzero(related[used])
+        # A related row may be missed, at a price; the others may not.
+        slack = sparse.csr_matrix((np.ones(len(loose)), (loose, np.arange(len(loose)))), (len(used), len(loose)))
+        both: Any = sparse.hstack([touched[used], slack, -slack])
+        count = both.shape[1]
+        least = np.concatenate([np.array(made.least)[unknown], np.zeros(2 * len(loose))])
+        solver = programme(both, low[used], high[used], least, np.full(count, _far(values)))
+        # An earlier version is taken to have been as large as the newer one allows: late data are few.
+        late = np.where([names[at][0][0].endswith("#0") or made.latent[at] for at in unknown.tolist()], 0.0, -1e-3)
+        price = np.concatenate([late, np.ones(2 * len(loose))])
+        solver.changeColsCost(count, np.arange(count, dtype=np.int32), price)
+        found = _whole(solver, len(unknown))
+        if found is None:
+            raise Contradiction("what was published contradicts itself: no whole numbers fit all of it")
+        values[unknown] = np.round(found[: len(unknown)])
+        missed = found[len(unknown) : len(unknown) + len(loose)] + found[len(unknown) + len(loose) :]
+        dropped[used[loose[missed > 0.5]]] = True
+    if dropped.any():
+        made.rows = [row for row, drop in zip(made.rows, dropped, strict=True) if not drop]
+        kept = np.cumsum(~dropped) - 1
+        made.related = [int(kept[r]) for r in made.related if not dropped[r]]
+    assert np.isfinite(values[held]).all()
+    return values
+
+
+def _far(values: np.ndarray) -> float:
+    """Far above any value, so that no programme is unbounded; who can say no more than that knows nothing."""
+    return max(1e7, 10 * float(np.nanmax(values, initial=1.0)))
+
+
+def _whole(solver: Any, count: int, nodes: int = 500) -> np.ndarray | None:
+    """A best solution whose first ``count`` values are whole numbers; None where none is found in ``nodes`` nodes."""
+    solver.run()
+    if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+        found = np.array(solver.getSolution().col_value)
+        if (np.abs(found[:count] - np.round(found[:count])) < 1e-6).all():
+            return found
+    kind = np.full(count, highspy.HighsVarType.kInteger)
+    solver.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kind)
+    solver.setOptionValue("mip_max_nodes", nodes)
+    solver.run()
+    fine = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    found = np.array(solver.getSolution().col_value) if fine else None
+    solver.changeColsIntegrality(
+        count, np.arange(count, dtype=np.int32), np.full(count, highspy.HighsVarType.kContinuous)
+    )
+    return found
+
+
 # ---- intervals ------------------------------------------------------------------------------------------------------
 
 
@@ -290,8 +485,8 @@ def _add_versions(made: System) -> None:
 class Intervals:
     """What a reader can say of each withheld variable: its value lies between ``low`` and ``high``.
 
-    Bounds are exact for the variables in ``exact``, and for the others a range that is certain to be possible (so the
-    true interval is at least as wide). ``programmes`` is how many linear programmes that took.
+    Bounds are exact for the variables in ``exact``; for the others, whole numbers that fit everything published reach
+    from ``low`` to ``high``, so that the true interval is at least as wide. ``programmes`` is how many that took.
     """
 
     low: np.ndarray
@@ -307,23 +502,21 @@ class Intervals:
 
 
 def intervals(
-    made: System, held: np.ndarray, required: np.ndarray, exact: bool = False, moves: Sequence[Move] = ()
+    made: System, point: np.ndarray, held: np.ndarray, required: np.ndarray, moves: Sequence[Move] = ()
 ) -> Intervals:
     """The feasibility interval of every withheld variable (``held``), at least up to the width that is ``required``.
 
-    With ``exact`` every interval is computed to its ends. ``moves`` may make it faster: changes of the true values that
-    are tried against every constraint first, and count where they hold. Raises DisclosureError where the published
-    figures contradict each other.
+    ``point`` fits all rows (``complete``). Where the required width is infinite, the interval is computed to its ends.
+    ``moves`` may make it faster: changes of the point that are tried against every constraint first, and count where
+    they hold.
     """
-    count = len(made.value)
-    values = np.array(made.value)
+    count = len(point)
     answer = Intervals(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool))
     unknown = np.flatnonzero(held)
     if not unknown.size:
         return answer
     matrix = made.matrix()
-    known = np.where(held, 0.0, values)
-    rest = matrix @ known
+    rest = matrix @ np.where(held, 0.0, point)
     touched = matrix[:, unknown].tocsr()
     used = np.flatnonzero(np.diff(touched.indptr))
     touched = touched[used]
@@ -337,20 +530,33 @@ def intervals(
         np.searchsorted(label[order], np.arange(groups + 1)),
         np.searchsorted(row_label[row_order], np.arange(groups + 1)),
     )
-    least, most = _witnessed(made, matrix, values, held, moves)
+    least, most = _witnessed(made, matrix, point, held, moves)
+    floor = np.array(made.least)
     for group in range(groups):
         columns = order[ends[group] : ends[group + 1]]
         rows = row_order[row_ends[group] : row_ends[group + 1]]
         if not columns.size:
             continue
         at = unknown[columns]
-        part = _Attack(touched[rows][:, columns], low[rows], high[rows], values[at], np.array(made.least)[at])
-        part.least, part.most = least[at], most[at]
-        part.prove(required[at], exact)
-        answer.low[at], answer.high[at], answer.exact[at] = part.least, part.most, part.done
-        answer.programmes += part.programmes
-        answer.effort += part.programmes * float(part.count) ** 2
+        if (most[at] - least[at] < required[at] - 1e-6).any():
+            part = _Attack(touched[rows][:, columns], low[rows], high[rows], point[at], floor[at])
+            part.least, part.most = least[at], most[at]
+            part.prove(required[at])
+            least[at], most[at], answer.exact[at] = part.least, part.most, part.done
+            answer.programmes += part.programmes
+            answer.effort += part.programmes * float(part.count) ** 2
+        answer.low[at], answer.high[at] = least[at], most[at]
     return answer
+
+
+def ends(
+    made: System, point: np.ndarray, held: np.ndarray, variables: Sequence[int] | np.ndarray
+) -> list[tuple[int, int]]:
+    """The exact ends of the feasibility intervals of some withheld variables, in whole numbers."""
+    required = np.zeros(len(point))
+    required[list(variables)] = np.inf
+    found = intervals(made, point, held, required)
+    return [(int(found.low[at]), int(found.high[at])) for at in variables]
 
 
 class _Quiet(highspy.Highs):
@@ -375,6 +581,7 @@ def programme(matrix: Any, low: Any, high: Any, least: Any, most: Any) -> Any:
     made.a_matrix_.value_ = columns.data
     solver = _Quiet()
     solver.setOptionValue("threads", 1)
+    solver.setOptionValue("random_seed", 0)
     solver.passModel(made)
     return solver
 
@@ -384,91 +591,119 @@ Move = tuple[Sequence[int], Sequence[float]]
 
 
 def _witnessed(
-    made: System, matrix: Any, values: np.ndarray, held: np.ndarray, moves: Sequence[Move]
+    made: System, matrix: Any, point: np.ndarray, held: np.ndarray, moves: Sequence[Move]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The smallest and largest values that those of ``moves`` reach which keep to all that is published."""
-    least, most = values.copy(), values.copy()
-    moves = [move for move in moves if held[list(move[0])].all() and np.isfinite(values[list(move[0])]).all()]
-    if not moves or np.isnan(values).any():
+    least, most = point.copy(), point.copy()
+    if not moves:
         return least, most
-    columns = np.repeat(np.arange(len(moves)), [len(where) for where, _ in moves])
+    sizes = np.array([len(where) for where, _ in moves])
     where = np.concatenate([np.asarray(w, dtype=int) for w, _ in moves])
-    change = np.concatenate([np.asarray(c, dtype=float) for _, c in moves])
+    change = np.round(np.concatenate([np.asarray(c, dtype=float) for _, c in moves]))
+    number = np.repeat(np.arange(len(moves)), sizes)
     fine = np.ones(len(moves), bool)
-    np.logical_and.at(fine, columns, values[where] + change >= np.array(made.least)[where] - 1e-9)
-    effect = (matrix @ sparse.csc_matrix((change, (where, columns)), shape=(len(values), len(moves)))).tocoo()
-    now = (matrix @ values)[effect.row] + effect.data
-    kept = (now >= made.low[effect.row] - 1e-6) & (now <= made.high[effect.row] + 1e-6)
+    np.logical_and.at(fine, number, held[where] & (point[where] + change >= np.array(made.least)[where] - 1e-9))
+    use = fine[number]
+    where, change, number = where[use], change[use], number[use]
+    effect = (matrix @ sparse.csc_matrix((change, (where, number)), shape=(len(point), len(moves)))).tocoo()
+    now = (matrix @ point)[effect.row] + effect.data
+    low, high = made.low, made.high
+    kept = (now >= low[effect.row] - 1e-6) & (now <= high[effect.row] + 1e-6)
     np.logical_and.at(fine, effect.col, kept)
-    use = fine[columns]
-    np.minimum.at(least, where[use], values[where[use]] + change[use])
-    np.maximum.at(most, where[use], values[where[use]] + change[use])
+    use = fine[number]
+    np.minimum.at(least, where[use], point[where[use]] + change[use])
+    np.maximum.at(most, where[use], point[where[use]] + change[use])
     return least, most
 
 
 class _Attack:
-    """Linear programmes over one component; every solution is a witness for all of its variables."""
+    """Programmes over one component; every whole solution is a witness for all of its variables."""
 
-    def __init__(self, matrix: Any, low: np.ndarray, high: np.ndarray, truth: np.ndarray, least: np.ndarray) -> None:
+    def __init__(self, matrix: Any, low: np.ndarray, high: np.ndarray, point: np.ndarray, least: np.ndarray) -> None:
         self.count = matrix.shape[1]
-        # Far above any value, so that no programme is unbounded; who can say no more than that knows nothing.
-        far = max(1e7, 10 * float(np.nanmax(truth, initial=1.0)))
-        self.solver = programme(matrix, low, high, least, np.full(self.count, far))
-        self.least, self.most = truth.copy(), truth.copy()
+        self.matrix, self.low, self.high, self.floor = matrix, low, high, least
+        self.solver = programme(matrix, low, high, least, np.full(self.count, _far(point)))
+        self.least, self.most = point.copy(), point.copy()
         self.done = np.zeros(self.count, bool)
         self.programmes = 0
         self.numbers = np.arange(self.count, dtype=np.int32)
 
-    def prove(self, required: np.ndarray, exact: bool) -> None:
+    def prove(self, required: np.ndarray) -> None:
         """Widens the seen ranges until each is as wide as required, or its ends are known."""
         random = np.random.default_rng(self.count)
+        finite = np.isfinite(required)
         for turn in range(40 if self.count > 4 else 0):
-            short = self._short(required)
-            if exact or not short.any():
+            short = self._short(required) & finite
+            if not short.any():
                 break
             before = int(short.sum())
             # Many at once: each programme pushes all that still lack width in one direction.
             signs = np.ones(self.count) if turn == 0 else np.where(random.random(self.count) < 0.7, 1.0, -1.0)
             self._solve(np.where(short, signs * random.uniform(0.5, 1.5, self.count), 0.0))
-            if turn > 2 and before - int(self._short(required).sum()) < before / 50:
+            if turn > 2 and before - int((self._short(required) & finite).sum()) < before / 50:
                 break
         for at in range(self.count):
-            if not exact and not self._short(required)[at]:
-                continue
-            for sign in (1.0, -1.0):
-                cost = np.zeros(self.count)
-                cost[at] = sign
-                self._solve(cost)
-                if not exact and not self._short(required)[at]:
-                    break
-            else:
-                self.done[at] = True
+            if self._short(required)[at]:
+                self._prove_one(at, required[at])
+
+    def _prove_one(self, at: int, required: float) -> None:
+        ends = []
+        for sign in (1.0, -1.0):
+            cost = np.zeros(self.count)
+            cost[at] = sign
+            ends.append((cost, self._solve(cost)))
+            if self.most[at] - self.least[at] >= required - 1e-6:
+                return
+        if np.isfinite(required) and sum(end for _, end in ends) < required - 1e-6:
+            return  # not even fractions reach as far
+        # What fractions reach, whole numbers may not: they are sought where none was met on the way.
+        for (cost, end), seen in zip(ends, (self.most[at], -self.least[at]), strict=True):
+            if seen < np.floor(end + 1e-6):
+                self._seek(cost)
+        self.done[at] = True
 
     def _short(self, required: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            return ~(self.most - self.least >= required - 1e-6)
+        return self.most - self.least < required - 1e-6
 
-    def _solve(self, cost: np.ndarray) -> None:
-        """Where ``cost . x`` is largest, as a witness."""
+    def _solve(self, cost: np.ndarray) -> float:
+        """The largest ``cost . x``; the solution is a witness if it is whole, or is near one that is."""
         self.programmes += 1
         self.solver.changeColsCost(self.count, self.numbers, -cost)
         self.solver.run()
         status = self.solver.getModelStatus()
-        if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
-            raise Contradiction("what is published contradicts itself: no data fits all of it")
+        if status == highspy.HighsModelStatus.kUnknown:
+            self.solver.clearSolver()
+            self.solver.run()
+            status = self.solver.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise DisclosureError(f"the audit's linear programme ended with {self.solver.modelStatusToString(status)}")
         found = np.array(self.solver.getSolution().col_value)
-        self.least = np.fmin(self.least, found)
-        self.most = np.fmax(self.most, found)
+        self._witness(np.round(found))
+        return float(cost @ found)
+
+    def _seek(self, cost: np.ndarray) -> None:
+        self.programmes += 1
+        self.solver.changeColsCost(self.count, self.numbers, -cost)
+        found = _whole(self.solver, self.count)
+        if found is not None:
+            self._witness(np.round(found))
+
+    def _witness(self, found: np.ndarray) -> None:
+        sums = self.matrix @ found
+        if (found >= self.floor).all() and (sums >= self.low - 1e-6).all() and (sums <= self.high + 1e-6).all():
+            self.least = np.fmin(self.least, found)
+            self.most = np.fmax(self.most, found)
 
 
 def required_width(values: np.ndarray, absolute: float, relative: float) -> np.ndarray:
-    """How wide the interval of a withheld value must be: ``absolute``, or ``relative`` of the value if that is more."""
-    return np.maximum(absolute, relative * np.nan_to_num(values))
+    """How wide the interval of a withheld value must be: ``absolute``, or ``relative`` of the value if that is more.
+
+    Whole numbers; ``absolute`` where a value is not known.
+    """
+    return np.ceil(np.maximum(absolute, relative * np.nan_to_num(values)) - 1e-9)
 
 
-def exposed(made: System, held: np.ndarray, found: Intervals, required: np.ndarray) -> Sequence[int]:
+def exposed(held: np.ndarray, found: Intervals, required: np.ndarray) -> Sequence[int]:
     """The withheld variables whose interval is narrower than required."""
     with np.errstate(invalid="ignore"):
         short = held & ~(found.width >= required - 1e-6)

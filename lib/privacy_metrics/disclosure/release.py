@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from . import audit
-from .audit import TOTAL, Contradiction, Table
+from .audit import TOTAL, Nesting, Table
 from .rules import RULES, dominance, full, p_percent, under_threshold
 from .suppression import Protected, protect
 
@@ -40,6 +41,10 @@ class Policy:
     """How wide the interval of what a reader can compute of a withheld value must be; the threshold, unless given."""
     relative: float = 0.1
     """And how wide, as a share of the value."""
+    noise: str = ""
+    """For a table with noise instead of withheld cells: by which guarantee."""
+    confidence: float = 0.0
+    """And that of its intervals."""
 
     @property
     def absolute(self) -> float:
@@ -58,6 +63,10 @@ class Policy:
             return "counts of lines or rows, not of people"
         if self.exact:
             return "exact counts, for the accountable staff only"
+        if self.noise:
+            return (
+                f"noise in every figure ({self.noise}), {100 * self.confidence:g} % intervals, {self.audience} audience"
+            )
         return f"cells of at least {self.threshold} people, {self.audience} audience"
 
 
@@ -66,8 +75,9 @@ class Release:
     """A table that has passed disclosure control.
 
     ``frame`` has one String column per dimension (``Total`` for a margin), one Int64 column per measure (null where
-    withheld) and the Boolean column ``withheld``; rows are in a fixed order. Made by the functions of this package
-    only: the constructor refuses to be called from elsewhere.
+    withheld) and the Boolean column ``withheld``; rows are in a fixed order. A table with noise also has, before
+    ``withheld``, the ``bounds``: the interval of each figure. Made by the functions of this package only: the
+    constructor refuses to be called from elsewhere.
     """
 
     name: str
@@ -81,18 +91,23 @@ class Release:
     audit: str = ""
     population: str = ""
     """What is counted: tables of one population have the same margins."""
-    nesting: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    nesting: tuple[Nesting, ...] = ()
     seal: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
             raise TypeError("a Release is made by disclosure control, not by hand: ask the workbook for a table")
-        expected = [*self.dimensions, *self.measures, "withheld"]
+        expected = [*self.dimensions, *self.measures, *self.bounds, "withheld"]
         if self.frame.columns != expected:
             raise ValueError(f"release {self.name}: columns {self.frame.columns}, expected {expected}")
         shown = self.frame.filter("withheld").select(self.measures)
         if any(shown[m].null_count() != shown.height for m in self.measures):
             raise ValueError(f"release {self.name}: a withheld cell still holds a value")
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The columns ``<measure>_low`` and ``<measure>_high`` (Int64) of a table with noise; of others, none."""
+        return tuple(f"{m}_{end}" for m in self.measures for end in ("low", "high")) if self.policy.noise else ()
 
     @property
     def cells(self) -> pl.DataFrame:
@@ -109,11 +124,20 @@ class Release:
 
         None where the cell is withheld; 0 where it holds nobody.
         """
-        wanted = {d: cell.get(d, TOTAL) for d in self.dimensions}
+        rows = self._at(cell)
+        return rows[measure][0] if rows.height else 0
+
+    def interval(self, measure: str, **cell: str) -> tuple[int, int] | None:
+        """Between which values the true one of a cell lies, at the policy's confidence; None without noise."""
+        rows = self._at(cell)
+        if not self.policy.noise or not rows.height:
+            return None
+        return rows[f"{measure}_low"][0], rows[f"{measure}_high"][0]
+
+    def _at(self, cell: dict[str, str]) -> pl.DataFrame:
         if unknown := set(cell) - set(self.dimensions):
             raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
-        rows = self.frame.filter(*(pl.col(d) == v for d, v in wanted.items()))
-        return rows[measure][0] if rows.height else 0
+        return self.frame.filter(*(pl.col(d) == cell.get(d, TOTAL) for d in self.dimensions))
 
     def margin(self, *dimensions: str) -> pl.DataFrame:
         """The rows over ``dimensions`` alone: every other dimension at its total."""
@@ -126,12 +150,16 @@ class Release:
         if unknown := set(dimensions) - set(self.dimensions):
             raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
         others = [d for d in self.dimensions if d not in dimensions]
-        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(*dimensions, *self.measures, "withheld")
+        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(
+            *dimensions, *self.measures, *self.bounds, "withheld"
+        )
         return replace(self, dimensions=dimensions, frame=frame, seal=_SEAL)
 
     @property
     def footnote(self) -> str:
         """One sentence on the policy and on what was withheld, for the foot of a chart or table."""
+        if self.policy.noise:
+            return f"{self.period}: {self.policy}."
         n = self.withheld
         held = "nothing withheld" if n == 0 else f"{n:,} of {self.frame.height:,} cells withheld"
         return f"{self.period}: {self.policy}; {held}."
@@ -172,9 +200,9 @@ class Cells:
 
     ``frame`` holds every cell and every margin: one String column per dimension (``Total`` for a margin), the measures
     (Int64, the first of them additive over the dimensions) and ``people`` (Int64: the distinct people in the cell); for
-    the dominance rules also ``largest`` and ``second`` (Int64: what the two largest contributors have of the first
-    measure). Tables of one ``population`` count the same things, so that they share their margins. ``nesting`` says
-    what the categories of a dimension are part of, as ``audit.Table`` has it.
+    the dominance rules also ``largest_MEASURE`` and ``second_MEASURE`` (Int64: what the two largest contributors
+    have). Tables of one ``population`` count the same things, so that they share their margins. ``nesting`` is
+    what a reader knows of the categories, as ``audit.Table`` has it.
     """
 
     name: str
@@ -185,27 +213,43 @@ class Cells:
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
     population: str = ""
-    nesting: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    nesting: tuple[Nesting, ...] = ()
+    apart: tuple[str, str] | None = None
+    """Two dimensions that never have the same category."""
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A withheld value that a reader can tell most closely: between ``low`` and ``high``, and no closer."""
+
+    cell: str
+    measure: str
+    low: int
+    high: int
+    required: int
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What disclosure control did to the tables of one release, in counts that tell of no cell.
+    """What disclosure control did to the tables of one release; nothing of it is more than a reader can compute.
 
     ``rules``: how many cells each rule of ``rules.RULES`` found unsafe, ``secondary`` how many more were withheld.
-    ``narrowest``: the narrowest feasibility interval of a withheld value, and ``required`` what it had to be.
-    ``widths``: how many withheld values have an interval of at least so many times the required width.
+    ``widths``: how many withheld values have an interval that many times as wide as required, or wider.
     """
 
     cells: int
     withheld: int
     rules: dict[str, int]
     secondary: int
-    narrowest: float
-    required: float
+    values: int
+    """Withheld values: a cell may have several."""
     widths: dict[str, int]
-    kept: dict[str, float]
-    """By table: the share of the first measure's value that is published in its cells (margins apart)."""
+    most_exposed: tuple[Exposed, ...]
+    kept: dict[str, tuple[int, int, int, int | None]]
+    """By table: cells, those withheld, and of the first measure what is published in cells and in all (margins apart).
+    """
+    known: int
+    """Tables of earlier publications that were taken for known."""
     programmes: int
 
 
@@ -215,53 +259,70 @@ def release(tables: Sequence[Cells], policy: Policy, known: Sequence[Table] = ()
 
 
 def control(
-    tables: Sequence[Cells], policy: Policy, known: Sequence[Table] = ()
-) -> tuple[dict[str, Release], Audit | None]:
+    tables: Sequence[Cells], policy: Policy, known: Sequence[Table] = (), *,
+    before: Mapping[str, pl.DataFrame] | None = None, link: bool = True, complementary: bool = True,
+) -> tuple[dict[str, Release], Audit | None]:  # fmt: skip
     """``release``, and the audit of it. ``known`` is what was published before, and a reader still has.
 
-    Raises DisclosureError where a value could be told too closely whatever is withheld.
+    ``before`` are the frames of ``Cells`` that the last version of the period was made from, by table, while they are
+    there: they tell how many people a change is about. Without ``link`` each table is protected by itself, and without
+    ``complementary`` only the unsafe cells are withheld: two ways to be unsafe, for the tests. Raises DisclosureError
+    where a value could be told too closely whatever is withheld.
     """
     if policy.exact or not policy.people:
         return {table.name: _as_it_is(table, policy) for table in tables}, None
     whole = [replace(table, frame=_complete(table)) for table in tables]
     seen = [
-        Table(t.name, t.period, t.population or t.name, t.dimensions, _measures(t), t.frame, nesting=t.nesting)
+        Table(t.name, t.period, t.population or t.name, t.dimensions, t.measures, t.frame, nesting=t.nesting)
         for t in whole
     ]
-    try:
-        return _controlled(whole, seen, policy, audit.system([*seen, *known]))
-    except Contradiction:
-        # Periods or versions that do not fit each other: a reader can't conclude from one to the other either.
-        return _controlled(whole, seen, policy, audit.system([*seen, *known], relate=False))
-
-
-def _controlled(
-    whole: Sequence[Cells], seen: Sequence[Table], policy: Policy, system: audit.System
-) -> tuple[dict[str, Release], Audit]:
-    reasons = {}
+    system = audit.system([*seen, *known], link)
+    places = [[system.cells[cell] for cell in _scopes(table, system, link, n)] for n, table in enumerate(seen)]
+    reasons: dict[int, str] = {}
+    people: dict[int, int] = {}
+    for table, place in zip(whole, places, strict=True):
+        older = (before or {}).get(table.name)
+        changed = _told_by_difference(table, older, [t for t in known if t.version and t.name == table.name], policy)
+        for at, reason, difference, count in zip(
+            place, _unsafe(table, policy), changed, table.frame["people"], strict=True
+        ):
+            people[at] = int(count)
+            if reason or difference:
+                reasons.setdefault(at, reason or "difference")
     primary = np.zeros(len(system.cells), bool)
-    for table, view in zip(whole, seen, strict=True):
-        for number, (key, reason) in enumerate(zip(_keys(table), _unsafe(table, policy), strict=True)):
-            cell = audit.scope(view, key)
-            if reason or _told_by_difference(system, cell, table.frame, number, policy.threshold):
-                primary[system.cells[cell]] = True
-                reasons[cell] = reason or "difference"
-    done = protect(system, seen, primary, policy.absolute, policy.relative)
+    primary[list(reasons)] = True
+    unsafe = np.zeros(len(primary), bool)
+    unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
+    done = protect(
+        system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
+        threshold=policy.threshold, already=_already_exposed(system, known, policy) if link else (),
+        complementary=complementary,
+    )  # fmt: skip
     made = {}
-    for table, view in zip(whole, seen, strict=True):
-        held = pl.Series(
-            [bool(done.held[system.cells[audit.scope(view, key)]]) for key in _keys(table)], dtype=pl.Boolean
-        )
-        made[table.name] = _sealed(table, policy, held, _says(done, held))
-    return made, _audited(whole, made, done, reasons)
+    for table, place in zip(whole, places, strict=True):
+        held = pl.Series(done.held[place], dtype=pl.Boolean)
+        made[table.name] = _sealed(table, policy, held, _says(held))
+    return made, _audited(whole, made, system, done, reasons, len(known))
 
 
-def _measures(table: Cells) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*table.measures, "people"] if "people" in table.measures else table.measures))
+def _scopes(table: Table, system: audit.System, link: bool, number: int) -> list[audit.Cell]:
+    if not link:
+        table = audit.alone(table, number)
+    keys = table.frame.select(table.dimensions).iter_rows()
+    return [audit.scope(table, dict(zip(table.dimensions, key, strict=True))) for key in keys]
 
 
-def _keys(table: Cells) -> list[dict[str, str]]:
-    return [dict(zip(table.dimensions, key, strict=True)) for key in table.frame.select(table.dimensions).iter_rows()]
+def _already_exposed(system: audit.System, known: Sequence[Table], policy: Policy) -> list[int]:
+    """What earlier publications withheld and give away by themselves: nothing that is withheld now could mend it."""
+    if not known:
+        return []
+    old = audit.system(known)
+    required = audit.required_width(np.array(old.value), policy.absolute, policy.relative)
+    held = np.array(old.held)
+    required[np.array(old.latent)] = 0
+    found = audit.intervals(old, audit.complete(old), held, required)
+    names = {at: name for name, at in old.index.items()}
+    return [system.index[names[at]] for at in audit.exposed(held, found, required) if names[at] in system.index]
 
 
 GRID = 50_000
@@ -269,82 +330,160 @@ GRID = 50_000
 
 
 def _complete(table: Cells) -> pl.DataFrame:
-    """The table with every combination of its categories, so that a category's absence tells nothing by itself."""
+    """The table with every combination that a reader takes for possible, each dimension in the order of its own margin:
+    neither a row's absence nor its place tells anything."""
     frame = table.frame
     if len(table.dimensions) < 2:
         return frame
-    names = [frame.select(d).unique(maintain_order=True) for d in table.dimensions]
+    names = []
+    for d in table.dimensions:
+        alone = frame.filter(pl.col(other) == TOTAL for other in table.dimensions if other != d)
+        names.append(alone.select(d) if alone.height else frame.select(pl.col(d).unique().sort()))
     if np.prod([float(n.height) for n in names]) > GRID:
-        return frame
+        return frame.sort(table.dimensions)
     grid = names[0]
     for more in names[1:]:
         grid = grid.join(more, how="cross")
+    for possible in _possible(table):
+        grid = grid.filter(possible)
     rest = [c for c in frame.columns if c not in table.dimensions]
     return grid.join(frame, on=table.dimensions, how="left", maintain_order="left").with_columns(
         pl.col(rest).fill_null(0)
     )
 
 
+def _possible(table: Cells) -> Iterator[pl.Expr]:
+    if table.apart:
+        one, two = table.apart
+        yield (pl.col(one) != pl.col(two)) | (pl.col(one) == TOTAL)
+    for child, parent, mapping in table.nesting:
+        if {child, parent} <= set(table.dimensions):
+            pairs = [f"{name}\0{category}" for name, over in mapping.items() for category in over]
+            either = (pl.col(child) == TOTAL) | (pl.col(parent) == TOTAL)
+            yield either | (pl.col(child) + "\0" + pl.col(parent)).is_in(pairs)
+
+
 def _unsafe(table: Cells, policy: Policy) -> list[str | None]:
     """By row, the first rule that finds the cell unsafe."""
-    frame, measure = table.frame, table.measures[0]
-    tests = {"threshold": frame.select(under_threshold(policy.threshold)).to_series()}
-    if "largest" in frame.columns:
-        tests["p-percent"] = frame.select(p_percent(measure, policy.p_percent)).to_series()
-        tests["dominance"] = frame.select(dominance(measure, policy.dominance)).to_series()
-    tests["full"] = full(frame, table.dimensions, policy.group)
+    frame = table.frame
+    tests = [("threshold", frame.select(under_threshold(policy.threshold)).to_series())]
+    for measure in (m for m in table.measures if f"largest_{m}" in frame.columns):
+        tests.append(("p-percent", frame.select(p_percent(measure, policy.p_percent)).to_series()))
+        tests.append(("dominance", frame.select(dominance(measure, policy.dominance)).to_series()))
+    tests.append(("full", full(frame, table.dimensions, policy.group)))
     found: list[str | None] = [None] * frame.height
-    for name, test in tests.items():
+    for name, test in tests:
         found = [old or (name if new else None) for old, new in zip(found, test, strict=True)]
     return found
 
 
-def _told_by_difference(system: audit.System, cell: audit.Cell, frame: pl.DataFrame, row: int, threshold: int) -> bool:
-    """Whether an earlier version of the period tells of few people by its difference to this one, or withheld the cell.
+def _told_by_difference(
+    table: Cells, before: pl.DataFrame | None, versions: Sequence[Table], policy: Policy
+) -> list[bool]:
+    """By row, whether the last version of the period tells of few people by its difference to this one, or withheld it.
 
-    People who came late are as many as the people more, at most; and what was withheld stays so, or the newer version
-    would give the older one away.
+    Late data adds people: as many as the cell has more of, if that is known. What was withheld stays so, or the newer
+    version would give the older one away.
     """
-    scope, population, named = cell
-    older = (f"{scope.partition('#')[0]}#1", population, named)
-    differs, held = False, False
-    people = None
-    for measure in [c for c in frame.columns if system.variable(older, c) is not None]:
-        at = system.variable(older, measure)
-        assert at is not None
-        if system.held[at]:
-            held = True
-            continue
-        change = float(frame[measure][row]) - system.value[at]
-        differs |= change != 0
-        if measure == "people" or people is None:
-            people = change
-    return held or (differs and not (people is not None and people >= threshold))
+    last = min((v for v in versions if v.period == table.period), key=lambda v: v.version, default=None)
+    if last is None:
+        return [False] * table.frame.height
+    on = list(table.dimensions)
+    measures = [m for m in table.measures if m in last.measures]
+    old = last.frame.select(*on, "withheld", *(pl.col(m).alias(f"old_{m}") for m in measures))
+    rows = table.frame.with_row_index("row")
+    rows = rows.join(old, on=on, how="left", maintain_order="left") if on else rows.join(old, how="cross")
+    if before is not None and set(on) <= set(before.columns):
+        counts = before.select(*on, was="people")
+        rows = rows.join(counts, on=on, how="left", maintain_order="left") if on else rows.join(counts, how="cross")
+    else:
+        was = pl.col("old_people") if "people" in measures else pl.lit(None, pl.Int64)
+        rows = rows.with_columns(was=was)
+    # A combination that was not listed held nobody.
+    new = pl.col("withheld").is_null()
+    differs = pl.any_horizontal([pl.col(m) != pl.when(new).then(0).otherwise(pl.col(f"old_{m}")) for m in measures])
+    more = pl.col("people") - pl.when(new).then(0).otherwise(pl.col("was"))
+    told = pl.col("withheld").fill_null(False) | (
+        differs.fill_null(False) & ~(more >= policy.threshold).fill_null(False)
+    )
+    return rows.select(told).to_series().to_list()
 
 
-def _says(done: Protected, held: pl.Series) -> str:
+def _says(held: pl.Series) -> str:
     return "audited: nothing withheld" if not held.any() else "audited: no withheld value can be told closely"
 
 
-def _audited(tables: Sequence[Cells], made: dict[str, Release], done: Protected, reasons: dict) -> Audit:
-    widths = done.audit.width / done.required
-    known = widths[np.isfinite(widths)]
-    counts = {f"{n}": int((known >= n - 1e-9).sum()) for n in (1, 2, 5, 10, 100)}
+MULTIPLES = (1, 2, 5, 10, 100)
+
+
+def _audited(
+    tables: Sequence[Cells], made: dict[str, Release], system: audit.System, done: Protected, reasons: dict[int, str],
+    known: int,
+) -> Audit:  # fmt: skip
+    held = ~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)]
+    widths = done.audit.width[held] / done.required[held]
     kept = {}
     for table in tables:
-        inner = table.frame.filter(*(pl.col(d) != TOTAL for d in table.dimensions))
-        open_ = made[table.name].cells
-        all_, shown = (float(frame[table.measures[0]].sum()) for frame in (inner, open_))
-        kept[table.name] = shown / all_ if all_ else 1.0
+        release, measure = made[table.name], table.measures[0]
+        total = release.frame.filter(pl.col(d) == TOTAL for d in table.dimensions)
+        shown = release.cells[measure].sum()
+        kept[table.name] = (release.frame.height, release.withheld, shown, total[measure][0] if total.height else None)
     by_rule = {name: sum(r == name for r in reasons.values()) for name in (*RULES, "difference")}
-    tightest = int(np.nanargmin(widths)) if known.size else 0
     return Audit(
-        cells=len(done.held), withheld=int(done.held.sum()), rules=by_rule,
-        secondary=int(done.held.sum()) - len(reasons),
-        narrowest=float(done.audit.width[tightest]) if known.size else float("inf"),
-        required=float(done.required[tightest]) if known.size else 0.0,
-        widths=counts, kept=kept, programmes=done.audit.programmes,
+        cells=len({int(c) for c in np.array(system.cell_of)[~np.array(system.fixed)]}), withheld=int(done.held.sum()),
+        rules=by_rule, secondary=int(done.held.sum()) - len(reasons), values=int(held.sum()),
+        widths={f"{n}": int((widths >= n - 1e-9).sum()) for n in MULTIPLES},
+        most_exposed=_most_exposed(system, done, np.flatnonzero(held)), kept=kept, known=known,
+        programmes=done.audit.programmes,
     )  # fmt: skip
+
+
+def audit_tables(found: Audit, period: str) -> list[Cells]:
+    """An audit as tables to release: counts of cells and of values, and the ends of intervals, which tell of no person.
+
+    ``audit_rules``: cells by why they are withheld. ``audit_widths``: withheld values by how many times as wide as
+    required their interval is at least. ``audit_tables``: by table, cells and those withheld, and of its first measure
+    the published value of its cells and the published total. ``audit_exposed``: the narrowest intervals.
+    """
+
+    def table(name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]], *measures: str) -> Cells:
+        columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
+        frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
+        return Cells(name, title, period, (dimension,), measures, frame)
+
+    rules = {**found.rules, "secondary": found.secondary}
+    why = {name: [count] for name, count in rules.items()} | {TOTAL: [found.withheld]}
+    bands = [found.widths[f"{n}"] for n in MULTIPLES]
+    names = [f"{a} to {b} times" for a, b in pairwise(MULTIPLES)] + [f"{MULTIPLES[-1]} times or more"]
+    widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
+    exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.required) for e in found.most_exposed}
+    return [
+        table("audit_rules", "Why cells are withheld", "rule", why, "cells"),
+        table("audit_widths", "How little can be told of what is withheld", "width", widths, "values"),
+        table(
+            "audit_tables", "What each table shows", "table", found.kept, "cells", "withheld_cells", "shown", "total"
+        ),
+        table("audit_exposed", "The most exposed cells", "cell", exposed, "low", "high", "width", "required"),
+    ]
+
+
+def _most_exposed(system: audit.System, done: Protected, held: np.ndarray, most: int = 5) -> tuple[Exposed, ...]:
+    """The withheld values with the narrowest intervals for what is required of them, with their exact ends."""
+    width = done.audit.width[held] / done.required[held]
+    nearest = held[np.lexsort((held, width))][: 4 * most]
+    found = audit.ends(system, done.point, _held(system, done), nearest)
+    names = {at: name for name, at in system.index.items()}
+    shown = []
+    for at, (low, high) in zip(nearest, found, strict=True):
+        (_, _, categories), measure = names[int(at)]
+        cell = ", ".join(f"{d} {v}" for d, v in sorted(categories)) or TOTAL
+        shown.append(Exposed(cell, measure, low, high, int(done.required[at])))
+    return tuple(sorted(shown, key=lambda e: ((e.high - e.low) / e.required, e.cell, e.measure))[:most])
+
+
+def _held(system: audit.System, done: Protected) -> np.ndarray:
+    fixed = np.array(system.fixed)
+    return np.where(fixed, np.array(system.held), done.held[np.array(system.cell_of, dtype=int)])
 
 
 def _as_it_is(table: Cells, policy: Policy) -> Release:
@@ -360,6 +499,16 @@ def _sealed(table: Cells, policy: Policy, held: pl.Series, said: str) -> Release
     return Release(
         table.name, table.title, table.period, table.dimensions, table.measures, frame, policy, table.notes, said,
         table.population or table.name, table.nesting, _SEAL,
+    )  # fmt: skip
+
+
+def sealed(
+    name: str, title: str, period: str, dimensions: tuple[str, ...], measures: tuple[str, ...], frame: pl.DataFrame,
+    policy: Policy, notes: tuple[str, ...], population: str,
+) -> Release:  # fmt: skip
+    """A release of a frame that already has noise: for ``disclosure.noise`` alone."""
+    return Release(
+        name, title, period, dimensions, measures, frame, policy, notes, "", population, seal=_SEAL,
     )  # fmt: skip
 
 
@@ -388,7 +537,7 @@ def load(folder: Path) -> tuple[dict[str, Release], dict[str, Any]]:
     made = {}
     for noted in more.pop("releases"):
         noted |= {k: tuple(noted[k]) for k in ("dimensions", "measures", "notes")}
-        noted["nesting"] = {child: (parent, of) for child, (parent, of) in noted["nesting"].items()}
+        noted["nesting"] = tuple((c, p, {k: tuple(v) for k, v in of.items()}) for c, p, of in noted["nesting"])
         noted |= {"policy": Policy(**noted["policy"]), "frame": pl.read_parquet(folder / f"{noted['name']}.parquet")}
         made[noted["name"]] = Release(**noted, seal=_SEAL)
     return made, more

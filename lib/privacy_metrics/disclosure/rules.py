@@ -28,15 +28,16 @@ def under_threshold(threshold: int) -> pl.Expr:
 def p_percent(measure: str, percent: float) -> pl.Expr:
     """Whether total - largest - second < percent of the largest (Hundepool et al. 2012, sec. 4.2.2).
 
-    Needs the columns ``largest`` and ``second``: what the two largest contributors have of ``measure``.
+    Needs the columns ``largest_MEASURE`` and ``second_MEASURE``: what the two largest contributors have of it.
     """
-    rest = pl.col(measure) - pl.col("largest") - pl.col("second")
-    return (pl.col("people") > 0) & (rest < percent / 100 * pl.col("largest"))
+    largest = pl.col(f"largest_{measure}")
+    rest = pl.col(measure) - largest - pl.col(f"second_{measure}")
+    return (pl.col("people") > 0) & (rest < percent / 100 * largest)
 
 
 def dominance(measure: str, percent: float) -> pl.Expr:
     """Whether the largest contributor has more than ``percent`` of ``measure``: the (1, k) dominance rule."""
-    return (pl.col("people") > 0) & (pl.col("largest") > percent / 100 * pl.col(measure))
+    return (pl.col("people") > 0) & (pl.col(f"largest_{measure}") > percent / 100 * pl.col(measure))
 
 
 def full(cells: pl.DataFrame, dimensions: Sequence[str], group: int) -> pl.Series:

@@ -9,6 +9,7 @@ withheld without need is given back.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,6 +26,7 @@ from .audit import (
     System,
     Table,
     additive,
+    complete,
     exposed,
     intervals,
     programme,
@@ -46,62 +48,124 @@ class Protected:
     required: np.ndarray
     """By variable."""
     rounds: int
+    point: np.ndarray
+    """Whole numbers that fit everything: the true values, where they are known."""
 
 
 def protect(
-    system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float,
-    budget: float = 1e9,
+    system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float, *,
+    unsafe: np.ndarray | None = None, people: dict[int, int] | None = None, threshold: int = 2,
+    already: Sequence[int] = (), complementary: bool = True, budget: float = 1e9,
 ) -> Protected:  # fmt: skip
-    """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``).
+    """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``); ``unsafe`` are
+    those of them that are so by themselves, and not because an earlier version withheld them.
 
-    Every withheld value's feasibility interval is at least ``absolute`` wide, and ``relative`` of the value. Cells of
-    earlier publications stay as they are. ``budget`` bounds the effort spent on giving cells back. Raises
-    DisclosureError when nothing that may be withheld is left and a cell is still exposed.
+    Every withheld value's feasibility interval is at least ``absolute`` wide, and of a primary cell ``relative`` of the
+    value. ``people`` are those in each cell, where that is known: what is withheld along a line of a table is about
+    ``threshold`` of them, and no single person could take their own part away from it and so tell another one's.
+    What earlier publications withheld must stay protected, too, but for the variables ``already`` exposed by those
+    alone. ``budget`` bounds the effort spent on giving cells back. Raises DisclosureError when nothing that may be
+    withheld is left and a cell is still exposed.
     """
-    values = np.array(system.value)
     of_cell = np.array(system.cell_of, dtype=int)
     fixed = np.array(system.fixed)
-    always = np.array(system.held)  # what earlier versions withheld
-    required = required_width(values, absolute, relative)
-    weight = _weights(system, values, of_cell)
+    always = np.array(system.held) & fixed  # what earlier versions withheld
+    # A cell that is withheld for others is safe by itself, and needs no more than the absolute width.
+    of_itself = (primary if unsafe is None else unsafe)[of_cell] & ~fixed
+    required = required_width(np.where(of_itself, np.array(system.value), 0.0), absolute, relative)
+    required[np.array(system.latent)] = 0
+    required[list(already)] = 0
+    point = complete(system)
     held = primary.copy()
     by_variable = lambda pattern: np.where(fixed, always, pattern[of_cell])  # noqa: E731
-    if not held.any() and not always.any():
-        return Protected(held, intervals(system, by_variable(held), required), required, 0)
-    free = np.ones(len(held), bool)
-    free[of_cell[fixed]] = False
-    moves = _hypercubes(system, tables, held, free, weight, values, required)
-    moves += _alone(system, values)
-    movers = {m: _Mover(system, m, values, of_cell, free, weight) for m in _measures(system)}
+    if not complementary or (not held.any() and not always.any()):
+        return Protected(held, intervals(system, point, by_variable(held), required), required, 0, point)
+    free = np.zeros(len(held), bool)
+    free[of_cell[~fixed]] = True
+    weight = _weights(system, point, of_cell)
+    lines = _Lines(system, fixed, of_cell, people or {}, threshold)
+    # Where an earlier version has a pattern already, it is kept to, and widened only where that is not enough.
+    moves = _hypercubes(system, tables, held, free & ~always.any(), weight, point, required)
+    moves += _alone(system, point)
+    moves += _with_versions(system, moves)
+    movers = {m: _Mover(system, m, point, of_cell, free, weight) for m in _measures(system)}
     rounds = 0
     while True:
         rounds += 1
-        found = intervals(system, by_variable(held), required, moves=moves)
-        open_ = exposed(system, by_variable(held), found, required)
-        open_ = [v for v in open_ if not fixed[v]]
-        if not open_:
-            break
         before = held.sum()
-        _widen(system, open_, held, movers, required, of_cell, values)
-        if held.sum() == before:
+        lines.close(held, free, weight)
+        found = intervals(system, point, by_variable(held), required, moves=moves)
+        open_ = exposed(by_variable(held), found, required)
+        if not open_ and held.sum() == before:
+            break
+        _widen(system, open_, held, movers, required, of_cell, point)
+        if open_ and held.sum() == before:
             _more(system, open_, held, free, of_cell, weight)
-        if held.sum() == before:
+        if open_ and held.sum() == before:
             raise DisclosureError(
                 f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
                 "fewer dimensions, or lower disclosure.protection"
             )
     # Every value that a cell was withheld for stays protected without it, or the cell stays withheld.
-    for cell in sorted(np.flatnonzero(held & ~primary), key=lambda c: -weight[c]):
+    for cell in sorted(np.flatnonzero(held & ~primary).tolist(), key=lambda c: -weight[c]):
         if budget < found.effort:
             break
         held[cell] = False
-        trial = intervals(system, by_variable(held), required, moves=moves)
-        budget -= trial.effort
-        if any(not fixed[v] for v in exposed(system, by_variable(held), trial, required)):
-            held[cell] = True
-        else:
-            found = trial
-    return Protected(held, found, required, rounds)
+        if lines.stand(cell, held):
+            trial = intervals(system, point, by_variable(held), required, moves=moves)
+            budget -= trial.effort
+            if not exposed(by_variable(held), trial, required):
+                found = trial
+                continue
+        held[cell] = True
+    return Protected(held, found, required, rounds, point)
+
+
+class _Lines:
+    """The sums of a table, of which what is withheld can be had together, as one cell: it must be safe as that."""
+
+    def __init__(
+        self, system: System, fixed: np.ndarray, of_cell: np.ndarray, people: dict[int, int], threshold: int
+    ) -> None:
+        self.people, self.threshold = people, threshold
+        self.lines = [
+            of_cell[columns] for columns, _, low, high in system.rows if low == high == 0 and not fixed[columns].any()
+        ]
+        self.through: dict[int, list[int]] = defaultdict(list)
+        for number, cells in enumerate(self.lines):
+            for cell in cells:
+                self.through[int(cell)].append(number)
+
+    def _safe(self, number: int, held: np.ndarray) -> bool:
+        cells = self.lines[number]
+        within = cells[held[cells]]
+        # The whole is the first of a line: with it withheld, nothing is to be taken away from.
+        if not within.size or held[cells[0]]:
+            return True
+        counts = [self.people[int(c)] for c in within if int(c) in self.people]
+        if len(counts) < len(within):
+            return True
+        known = [c for c in counts if c]
+        # The people of several cells may be the same ones: of their number, only the sum is known to be no less.
+        alone = len(known) == 2 and min(known) == 1 and max(known) < self.threshold
+        return not known or (sum(known) >= self.threshold and not alone)
+
+    def stand(self, cell: int, held: np.ndarray) -> bool:
+        """Whether the lines through ``cell`` are safe as they are."""
+        return all(self._safe(number, held) for number in self.through[int(cell)])
+
+    def close(self, held: np.ndarray, free: np.ndarray, weight: np.ndarray) -> None:
+        """Withholds the cheapest further cells of each line until it is safe."""
+        todo = {n for c in np.flatnonzero(held) for n in self.through[int(c)]}
+        while todo:
+            number = todo.pop()
+            while not self._safe(number, held):
+                cells = [int(c) for c in self.lines[number] if free[c] and not held[c] and self.people.get(int(c), 1)]
+                if not cells:
+                    break
+                cheapest = min(cells, key=lambda c: (weight[c], c))
+                held[cheapest] = True
+                todo.update(n for n in self.through[cheapest] if n != number)
 
 
 def _measures(system: System) -> list[str]:
@@ -116,7 +180,7 @@ def _weights(system: System, values: np.ndarray, of_cell: np.ndarray) -> np.ndar
     weight = np.ones(len(system.cells))
     for (_, measure), at in system.index.items():
         if additive(measure):
-            weight[of_cell[at]] = max(weight[of_cell[at]], 1 + np.nan_to_num(values[at]))
+            weight[of_cell[at]] = max(weight[of_cell[at]], 1 + values[at])
     for cell, number in system.cells.items():
         if not cell[2]:
             weight[number] *= 20
@@ -153,6 +217,25 @@ def _alone(system: System, values: np.ndarray) -> list[Move]:
             if over is not None:
                 moves.append(([at], [values[over] - values[at]]))
     return moves
+
+
+def _with_versions(system: System, moves: Sequence[Move]) -> list[Move]:
+    """The same moves, made by the values of earlier versions of the period at once."""
+    older: dict[int, list[int]] = defaultdict(list)
+    newest = {cell: at for cell, at in system.index.items() if cell[0][0].endswith("#0")}
+    for ((where, population, named), measure), at in system.index.items():
+        label, _, version = where.partition("#")
+        now = newest.get(((f"{label}#0", population, named), measure))
+        if version != "0" and now is not None and system.held[at]:
+            older[now].append(at)
+    return [
+        (
+            [*where, *(o for v in where for o in older[v])],
+            [*change, *(c for v, c in zip(where, change, strict=True) for _ in older[v])],
+        )
+        for where, change in moves
+        if any(v in older for v in where)
+    ]
 
 
 def _grid(system: System, table: Table, values: np.ndarray, required: np.ndarray) -> _Grid | None:
@@ -278,10 +361,15 @@ class _Mover:
         self, system: System, measure: str, values: np.ndarray, of_cell: np.ndarray, free: np.ndarray,
         weight: np.ndarray,
     ) -> None:  # fmt: skip
-        self.variables = np.array([at for (_, m), at in system.index.items() if m == measure and free[of_cell[at]]])
+        # What earlier publications withheld, and the parts that are in no table, move for nothing.
+        loose = np.array(system.held) & np.array(system.fixed)
+        self.variables = np.array(
+            [at for (_, m), at in system.index.items() if m == measure and (free[of_cell[at]] or loose[at])], dtype=int
+        )
         self.place = {int(v): n for n, v in enumerate(self.variables)}
         self.cells = of_cell[self.variables]
-        self.weight = weight[self.cells]
+        self.weight = np.where(loose[self.variables], 0.0, weight[self.cells])
+        self.free = ~loose[self.variables]
         lines = [
             (columns, factors)
             for columns, factors, low, high in system.rows
@@ -326,7 +414,7 @@ def _widen(
     measure_of = {at: measure for (_, measure), at in system.index.items()}
     additive = {int(of_cell[at]): at for at, measure in measure_of.items() if measure in movers}
     moved: set[int] = set()
-    for variable in sorted(open_, key=lambda v: -values[v] if np.isfinite(values[v]) else 0.0):
+    for variable in sorted(open_, key=lambda v: -values[v]):
         measure = measure_of[variable]
         # People do not add up: what lets the cell's sessions vary lets its people vary.
         target = variable if measure in movers else additive.get(int(of_cell[variable]))
@@ -335,7 +423,7 @@ def _widen(
         mover = movers[measure_of[target]]
         found = mover.move(target, float(required[variable]), held) if target in mover.place else None
         if found is not None:
-            held[mover.cells[np.abs(found) > 1e-6]] = True
+            held[mover.cells[(np.abs(found) > 1e-6) & mover.free]] = True
             moved.update(mover.variables[np.abs(found) >= required[mover.variables] - 1e-6].tolist())
 
 
