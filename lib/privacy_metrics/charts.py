@@ -41,10 +41,13 @@ _WORDS = {
     "hits": "Page views",
     "referrer_kind": "Kind of referrer",
     "referrer_site": "Referring site",
+    "subject_group": "Group",
+    "reason_code": "Ground",
 }
+_GROUNDS = {"others_rights": "rights of others", "art20_conditions": "conditions of Art. 20 not met"}
 _REGISTER = (
-    "right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row", "ended",
-    "open", "contact", "standing", "response",
+    "right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row", "stands",
+    "open", "kept", "extended", "why", "contact", "standing", "response", "extension", "identity", "overdue_for",
 )  # fmt: skip
 _TWICE = "not added up over two periods"
 _NOTHING_HELD = "nothing withheld"
@@ -106,6 +109,8 @@ def category(dimension: str, value: str) -> str:
     """A category's name for people: a country's code becomes its name, a register's word loses its underscores."""
     if dimension == "country" and value in countries():
         return countries()[value]["name"]
+    if dimension == "reason_code":
+        value = _GROUNDS.get(value, value)
     return _sentence(value.replace("_", " ")) if dimension in _REGISTER else value
 
 
@@ -567,6 +572,27 @@ def backlog(release: Release) -> alt.Chart:
         )
     colors: dict[str, str] = dict(zip(requests.DUE, (PALETTE[n] for n in (1, 4, 0, 5, 6)), strict=True))
     return stacked(release, "right", "due", title=finding, ranked=False, colors=colors)
+
+
+def outcomes(release: Release) -> alt.Chart:
+    """How the closed requests of each right ended (``requests_by_outcome``); how many were met is the title."""
+    _check(release)
+    (by,) = (d for d in release.dimensions if d != "outcome")
+    measure, total = release.measures[0], release.value(release.measures[0])
+    met, refused = (
+        None if None in counts else sum(n for n in counts if n is not None)
+        for counts in ([release.value(measure, outcome=o) for o in some] for some in (requests.MET, requests.REFUSED))
+    )
+    if total is None or met is None or refused is None:
+        finding = "Closed requests, by how they ended"
+    elif not total:
+        finding = "Nothing was closed"
+    else:
+        finding = (
+            f"{_percent(met, total)} of {_count(total, 'closed request was', 'closed requests were')} met in full; "
+            f"{refused:,} refused in whole or in part"
+        )
+    return stacked(release, by, "outcome", title=finding)
 
 
 def load(falling_due: Release, by_month: Release) -> alt.LayerChart:

@@ -129,33 +129,28 @@ def handled(book: Mapping[str, Release], by: str) -> gt.GT:
 
     ``by`` is ``right``, ``subject_group`` or ``channel``. Columns: received, closed, of these refused in whole or in
     part, open, of these overdue, extended, and what part of those that fell due was answered on time, with its Wilson
-    interval.
+    interval. By right they are of all requests in the period; by group or channel of those received in it.
     """
     if by not in _HANDLED:
         raise ValueError(f"requests are handled by {', '.join(_HANDLED)}, and not by {by}")
-    received, closed, refused, waiting, extended, judged = (_checked(book[name]) for name in _HANDLED[by])
-    names = list(received.margin(by)[by])
-    for release in (closed, waiting, extended, judged):
-        names += [n for n in release.margin(by)[by] if n not in names]
+    made = [_checked(book[name]) for name in _HANDLED[by]]
+    received, judged = made[0], made[-1]
+    names = list(dict.fromkeys(name for release in made for name in release.margin(by)[by]))
     names.sort(key=lambda name: (requests.rank(by, name), name))
     rows = []
     for name in [*names, TOTAL]:
         at = {} if name == TOTAL else {by: name}
-        due, kept = judged.value("requests", **at), judged.value("requests", **at, on_time="on time")
-        cells = [
-            received.value("requests", **at), closed.value("requests", **at),
-            refused.value("requests", **at, **({} if by == "right" else {"ended": requests.ENDED[1]})),
-            waiting.value("requests", **at), waiting.value("requests", **at, **{_OPEN[by]: "overdue"}),
-            extended.value("requests", **at),
-        ]  # fmt: skip
-        rows.append([name if name == TOTAL else category(by, name), *map(number, cells), *_part(kept, due)])
-    by_what = "Group" if by == "subject_group" else label(by)
-    heads = [by_what, "Received", "Closed", "Refused", "Open", "Overdue", "Extended", "On time", "Share"]
-    footnote = received.footnote if by == "right" else judged.footnote
+        due = judged.value("requests", **at)
+        kept = judged.value("requests", **at, **{"on_time" if by == "right" else "kept": "on time"})
+        counts = _counts_by_right(made, at) if by == "right" else _counts_of_received(made, at)
+        rows.append([name if name == TOTAL else category(by, name), *map(number, counts), *_part(kept, due)])
+    heads = [label(by), "Received", "Closed", "Refused", "Open", "Overdue", "Extended", "On time", "Share"]
+    whose = "" if by == "right" else "All but the last two columns are of the requests received in the period. "
     note = (
-        "Refused: of the closed ones, in whole or in part. Overdue: of the open ones. On time: of those that fell due, "
-        "strictly, with the 95 % Wilson interval."
+        f"{whose}Refused: of the closed ones, in whole or in part. Overdue: of the open ones. On time: of those that "
+        "fell due, strictly, with the 95 % Wilson interval."
     )
+    footnote = received.footnote if by == "right" else judged.footnote
     return _made(f"handled-{by}", received.title, received, heads, rows, [footnote, note])
 
 
@@ -164,16 +159,28 @@ _HANDLED = {
         "requests_by_right", "requests_by_outcome", "requests_by_ground", "requests_open", "requests_extended",
         "requests_on_time",
     ),
-    **{
-        by: (
-            f"requests_by_{name}", f"requests_ended_by_{name}", f"requests_ended_by_{name}",
-            f"requests_open_by_{name}", f"requests_extended_by_{name}", f"requests_on_time_by_{name}",
-        )
-        for by, name in (("subject_group", "group"), ("channel", "channel"))
-    },
+    "subject_group": (
+        "requests_by_group", "requests_stands_by_group", "requests_extended_by_group", "requests_on_time_by_group",
+    ),
+    "channel": (
+        "requests_by_channel", "requests_stands_by_channel", "requests_extended_by_channel",
+        "requests_on_time_by_channel",
+    ),
 }  # fmt: skip
-"""By what requests are broken down, and the releases with: received, closed, refused, open, extended, on time."""
-_OPEN = {"right": "due", "subject_group": "open", "channel": "open"}
+"""By what requests are broken down, and the releases with their counts: what was received first, on time last."""
+
+
+def _counts_by_right(made: Sequence[Release], at: dict[str, str]) -> list[int | None]:
+    received, closed, refused, waiting, extended = (release.value("requests", **at) for release in made[:-1])
+    return [received, closed, refused, waiting, made[3].value("requests", **at, due="overdue"), extended]
+
+
+def _counts_of_received(made: Sequence[Release], at: dict[str, str]) -> list[int | None]:
+    received, stands, extended = made[:-1]
+    closed, waiting = (received.value("requests", **at, open=name) for name in requests.CLOSED)
+    refused, overdue = (stands.value("requests", **at, stands=name) for name in (requests.ENDED[1], requests.OPEN[1]))
+    told = extended.value("requests", **at, extended=requests.EXTENDED[0])
+    return [received.value("requests", **at), closed, refused, waiting, overdue, told]
 
 
 def _checked(release: Release) -> Release:
@@ -287,6 +294,8 @@ def _made(
         .tab_header(title=title, subtitle=span_title(_periods(release)))
         .cols_label(dict(zip(columns, heads, strict=True)))
         .cols_align("right", columns=columns[1:])
+        # Many columns would leave the rows' names so little room that these break within words.
+        .tab_style(gt.style.css("width:14%"), gt.loc.body(columns=columns[:1]))
     )
     for note in notes:
         made = made.tab_source_note(note)
@@ -368,10 +377,28 @@ def figure(
         before = release.value(measure, **cell, period=periods[-2])
         against = f"against {number(before)} in {period_title(periods[-2])}"
         change = against if now is None or before is None else f"{growth(now, before)} {against}"
+        if now is not None and before is not None and measure == "requests":
+            # Few requests differ from few by chance: a change is called one where chance seldom gives it.
+            days = [len(Period.parse(p).days) for p in periods[-2:]]
+            if requests.differs(now, before, *reversed(days)) >= requests.CHANCE:
+                change = f"within chance of {against.removeprefix('against ')}"
         earlier = release.interval(measure, **cell, period=periods[-2])
         if span and earlier and span[0] <= earlier[1] and earlier[0] <= span[1]:
             change = f"within the noise {against}"
     return Figure(name or label(measure), number(now), change, note)
+
+
+def due_within(release: Release, days: int) -> Figure:
+    """How many open requests (``requests_open``) fall due within 7, 30 or 90 days, as a key figure."""
+    upto = {7: 2, 30: 3, 90: 4}
+    if days not in upto:
+        raise ValueError(f"requests are counted by whether they fall due within {', '.join(map(str, upto))} days")
+    at = {"period": release.period} if "period" in _checked(release).dimensions else {}
+    counts = [release.value(release.measures[0], **at, due=due) for due in requests.DUE[1 : upto[days]]]
+    known = [count for count in counts if count is not None]
+    return Figure(
+        f"Due within {days} days", number(sum(known)) if len(known) == len(counts) else WITHHELD, "", "not overdue yet"
+    )
 
 
 def share(release: Release, name: str, *, whole: str = "", note: str = "", **parts: Sequence[str]) -> Figure:

@@ -366,7 +366,7 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
             elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
                 made |= release([table], replace(policy, exact=True))
             else:
-                tables.append(table)
+                tables.append(replace(table, exact=HANDLING) if policy.audience == "internal" else table)
         notes += record["requests"]["notes"]
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
@@ -497,7 +497,7 @@ def _fingerprint(params: Params, record: dict[str, Any]) -> str:
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
-    "flow", "overdue_for", "contact", "standing", "kind", "response",
+    "flow", "overdue_for", "contact", "standing", "kind", "response", "kept",
 }  # fmt: skip
 """Dimensions that say when and how a request was handled, and nothing of the person.
 

@@ -4,10 +4,15 @@ from .register import *  # noqa: F403
 from .statistics import ABOUT_NOBODY as ABOUT_NOBODY
 from .statistics import CALIFORNIA as CALIFORNIA
 from .statistics import CHANCE as CHANCE
+from .statistics import CLOSED as CLOSED
 from .statistics import DUE as DUE
 from .statistics import ENDED as ENDED
+from .statistics import EXTENDED as EXTENDED
+from .statistics import MET as MET
 from .statistics import ON_TIME as ON_TIME
 from .statistics import OPEN as OPEN
+from .statistics import REFUSED as REFUSED
+from .statistics import STANDS as STANDS
 from .statistics import as_known as as_known
 from .statistics import differs as differs
 from .statistics import forecast as forecast

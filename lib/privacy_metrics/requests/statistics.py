@@ -16,8 +16,8 @@ from statistics import NormalDist
 
 import polars as pl
 
-from ..deadlines import ASK_WITHIN, Calendar, moved_days, with_due_dates
-from ..disclosure import TOTAL, Cells, Release
+from ..deadlines import ASK_WITHIN, ONE_MONTH, Calendar, due_date, explain, moved_days, with_due_dates
+from ..disclosure import TOTAL, Cells, Nesting, Release
 from .register import EXCLUSIONS, OUTCOMES, REASON_CODES, RIGHTS, SUBJECT_GROUPS, UNANSWERED_ENDS, Register, repeated
 
 DUE = ("overdue", "due in 7 days", "due in 8–30 days", "due in 31–90 days", "due later")
@@ -29,6 +29,10 @@ VERIFIED = ("0–3 days", "4–7 days", "8–14 days", "15 days or more")
 TOLD = ("complete", "without reasons, complaint or remedy")
 ENDED = ("answered", "refused in whole or in part", "ended without an answer owed")
 OPEN = ("open, not overdue", "overdue")
+STANDS = (*ENDED, *OPEN)
+CLOSED = ("closed", "open")
+KEPT = ("on time", "not on time")
+EXTENDED = ("extended", "not extended")
 CONTACT = ("after a request", "without a request before")
 STANDING = ("answered", "open")
 CALIFORNIA = (
@@ -38,11 +42,36 @@ CALIFORNIA = (
 """What became of a request as 11 CCR 7102 asks: compliance in whole or in part, denials by reason; and the rest."""
 
 ENDS = ("decided_on", "response_sent_on")
-ABOUT_NOBODY = ("register_account", "requests_calendar")
+ABOUT_NOBODY = ("register_account", "requests_calendar", "requests_limits")
 """Tables that count rows or days, and no people."""
 _PAUSES = ("identity_requested_on", "identity_received_on", "clarification_requested_on", "clarification_received_on")
-_REFUSED = ("refused", "partial", "not_identified")
+REFUSED = ("refused", "partial", "not_identified")
+"""Outcomes that refuse a request in whole or in part."""
+MET = ("fulfilled", "no_data")
+"""Outcomes that give the person all there was to give."""
 _GROUPS = {"subject_group": "group", "channel": "channel"}
+_POPULATIONS = {
+    "requests received": (
+        "requests_by_right", "requests_by_month", "requests_by_group", "requests_by_channel", "requests_identity",
+        "requests_extended_by_group", "requests_extended_by_channel", "requests_stands_by_group",
+        "requests_stands_by_channel",
+    ),
+    "requests that fell due": (
+        "requests_on_time", "requests_on_time_by_month", "requests_on_time_by_outcome", "requests_on_time_by_group",
+        "requests_on_time_by_channel",
+    ),
+}  # fmt: skip
+"""What tables count, where several count the same: those share their margins.
+
+What is told of a group or a channel is told of the requests *received* in the period: with those closed and those open
+it would be a sum over two periods, from which what one of them withholds could be had.
+"""
+_NESTING: dict[str, Nesting] = {
+    "stands": ("stands", "open", {**dict.fromkeys(ENDED, CLOSED[:1]), **dict.fromkeys(OPEN, CLOSED[1:])}),
+    "on_time": ("on_time", "kept", {**dict.fromkeys(ON_TIME[1:], KEPT[1:]), ON_TIME[0]: KEPT[:1]}),
+}
+"""Of dimensions whose categories are parts of another one's: which."""
+_POPULATION = {table: population for population, tables in _POPULATIONS.items() for table in tables}
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -81,7 +110,7 @@ def request_tables(
     own = known.filter(pl.col("role") == "controller")
     make = _Maker(period)
     ended = own.filter(pl.col("ended_on").is_between(first, day))
-    refused = ended.filter(pl.col("outcome").is_in(_REFUSED))
+    refused = ended.filter(pl.col("outcome").is_in(REFUSED))
     received = own.filter(pl.col("received_on") >= first)
     waiting = own.filter(pl.col("ended_on").is_null())
     extended = own.filter(pl.col("extension_notified_on") >= first)
@@ -92,11 +121,6 @@ def request_tables(
             "requests_by_month", "Requests by month", ["month"],
             received.with_columns(month=_month("received_on")),
             "Requests by the month in which they were received.",
-        ),
-        make.table("requests_by_channel", "Requests by channel", ["channel"], received, "By how they came."),
-        make.table(
-            "requests_by_group", "Requests by group of people", ["subject_group"], received,
-            "By the group that the person belongs to.",
         ),
         make.table(
             "requests_by_outcome", "Requests closed, by outcome", ["right", "outcome"], ended,
@@ -176,23 +200,34 @@ def request_tables(
         by = f"by {'group of people' if name == 'group' else name}"
         tables += [
             make.table(
-                f"requests_ended_by_{name}", f"Requests closed, {by}", [column, "ended"],
-                ended.with_columns(ended=_ended()), "Requests that ended in the period.",
+                f"requests_by_{name}", f"Requests {by}", [column, "open"],
+                received.with_columns(open=pl.when(_closed()).then(pl.lit(CLOSED[0])).otherwise(pl.lit(CLOSED[1]))),
+                f"Requests received in the period, by where they stood at the end of {day}.",
             ),
             make.table(
-                f"requests_open_by_{name}", f"Open requests, {by}", [column, "open"],
-                waiting.with_columns(open=pl.when(_left(day) < 0).then(pl.lit(OPEN[1])).otherwise(pl.lit(OPEN[0]))),
-                f"Requests without an answer at the end of {day}.",
+                f"requests_stands_by_{name}", f"Requests {by}, in detail", [column, "stands"],
+                received.with_columns(stands=_stands(day)),
+                f"Requests received in the period, by how they ended or stood at the end of {day}.",
             ),
-            make.table(f"requests_extended_by_{name}", f"Extensions told, {by}", [column], extended, "In the period."),
             make.table(
-                f"requests_on_time_by_{name}", f"Requests that fell due, {by}", [column, "on_time"], judged,
+                f"requests_extended_by_{name}", f"Extensions, {by}", [column, "extended"],
+                received.with_columns(extended=_extended()),
+                "Requests received in the period, by whether an extension was told.",
+            ),
+            make.table(
+                f"requests_on_time_by_{name}", f"Requests that fell due, {by}", [column, "kept"],
+                judged.with_columns(
+                    kept=pl.when(pl.col("on_time") == ON_TIME[0]).then(pl.lit(KEPT[0])).otherwise(pl.lit(KEPT[1]))
+                ),
                 "Requests whose last day to answer was in the period, and those that were answered late in it.",
             ),
         ]  # fmt: skip
     if california:
         tables += _california(make, received, california, day)
-    return [*tables, _calendar(calendar, first, last, period), _account(register, period)]
+    return [
+        *tables, _calendar(calendar, first, last, period), _limits(calendar, first, last, period),
+        _account(register, period),
+    ]  # fmt: skip
 
 
 def _numbered_cases(requests: pl.DataFrame) -> pl.DataFrame:
@@ -243,7 +278,17 @@ class _Maker:
         columns = [*dimensions, *measures, "people"]
         frame = pl.concat([part.select(columns) for part in parts])
         frame = frame.sort([key for d in dimensions for key in (pl.col(d) == TOTAL, _order(d), pl.col(d))])
-        return Cells(name, title, self.period, tuple(dimensions), tuple(measures), frame, (note,))
+        return Cells(
+            name,
+            title,
+            self.period,
+            tuple(dimensions),
+            tuple(measures),
+            frame,
+            (note,),
+            _POPULATION.get(name, ""),
+            tuple(_NESTING[d] for d in dimensions if d in _NESTING and name in _POPULATION),
+        )
 
 
 def _named(frame: pl.DataFrame, dimensions: list[str]) -> list[pl.Expr]:
@@ -260,7 +305,8 @@ _ORDERS = {
     "right": RIGHTS, "due": DUE, "on_time": ON_TIME, "extension": EXTENSIONS, "identity": IDENTITY, "days": VERIFIED,
     "subject_group": SUBJECT_GROUPS, "reason_code": REASON_CODES, "letter": TOLD,
     "outcome": OUTCOMES, "flow": ("open at the start", "received", "ended", "open at the end"),
-    "overdue_for": OVERDUE, "ended": ENDED, "open": OPEN, "contact": CONTACT, "standing": STANDING,
+    "overdue_for": OVERDUE, "stands": STANDS, "open": CLOSED, "kept": KEPT, "extended": EXTENDED,
+    "contact": CONTACT, "standing": STANDING,
     "response": CALIFORNIA,
 }  # fmt: skip
 
@@ -322,9 +368,23 @@ def _overdue_for(day: date) -> pl.Expr:
 def _ended() -> pl.Expr:
     outcome = pl.col("outcome").cast(pl.String)
     return (
-        pl.when(outcome.is_in(_REFUSED)).then(pl.lit(ENDED[1]))
+        pl.when(outcome.is_in(REFUSED)).then(pl.lit(ENDED[1]))
         .when(outcome.is_in(UNANSWERED_ENDS)).then(pl.lit(ENDED[2])).otherwise(pl.lit(ENDED[0]))
     )  # fmt: skip
+
+
+def _stands(day: date) -> pl.Expr:
+    still_open = pl.when(_left(day) < 0).then(pl.lit(OPEN[1])).otherwise(pl.lit(OPEN[0]))
+    return pl.when(_closed()).then(_ended()).otherwise(still_open)
+
+
+def _closed() -> pl.Expr:
+    return pl.col("ended_on").is_not_null()
+
+
+def _extended() -> pl.Expr:
+    told = pl.col("extension_notified_on").is_not_null()
+    return pl.when(told).then(pl.lit(EXTENDED[0])).otherwise(pl.lit(EXTENDED[1]))
 
 
 def _due(day: date) -> pl.Expr:
@@ -488,6 +548,22 @@ def _calendar(calendar: Calendar, first: date, last: date, period: str) -> Cells
     return Cells(
         "requests_calendar", "Days off that moved a due date", period, ("day_off",), ("receipt_days",), frame, (note,)
     )
+
+
+def _limits(calendar: Calendar, first: date, last: date, period: str) -> Cells:
+    """The days of receipt of the period whose limit does not end on the same date of the next month, in words."""
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    dues = [(day, due_date(day, ONE_MONTH, calendar)) for day in days]
+    moved = {explain(day, calendar): (due - day).days for day, due in dues if due.day != day.day}
+    frame = pl.DataFrame(
+        {"why": list(moved), "days_to_answer": list(moved.values())},
+        schema={"why": pl.String, "days_to_answer": pl.Int64},
+    )
+    note = "All other days of the period run out on the same date of the next month."
+    return Cells(
+        "requests_limits", "When an answer is due, where not on the same date", period, ("why",), ("days_to_answer",),
+        frame, (note,),
+    )  # fmt: skip
 
 
 def _account(register: Register, period: str) -> Cells:
