@@ -25,6 +25,7 @@ from attacker import (
     attack,
     changes,
     complete_groups,
+    read,
     recovered,
     told_by_a_lone_contributor,
 )
@@ -119,11 +120,8 @@ def beyond_exact_counts(found: list[Value]) -> list[Value]:
     def bounded(value: Value) -> bool:
         if not value.table.startswith("requests_"):
             return False
-        frame = pl.read_parquet(value.folder / "data" / f"{value.table}.parquet")
-        dimensions = frame.columns[: len(value.cell)]
-        whole = ("Total", *value.cell[1:])
-        margin = frame.filter(pl.col(d) == c for d, c in zip(dimensions, whole, strict=True))
-        return value.low == 0 and margin[value.measure].to_list() == [value.high]
+        cells = read(value.folder).tables[value.table].cells
+        return value.low == 0 and cells["Total", *value.cell[1:]][value.measure] == value.high
 
     return [value for value in found if not bounded(value)]
 

@@ -470,10 +470,12 @@ def _parse_day(
         bare, longer, day = (pl.col(f"_{part}_{name}") for part in ("bare", "longer", "day"))
         local, offset = pl.col(f"_local_{name}"), pl.col(f"_offset_{name}")
         is_bare = text.str.len_bytes() == 10
+        # Parted first: most dates are bare, and the pattern then looks at the others only.
+        more = pl.when(~is_bare).then(text)
         steps[0].extend(
             [
                 is_bare.alias(f"_bare_{name}"),
-                pl.when(~is_bare & text.str.contains(_MOMENT)).then(text).alias(f"_longer_{name}"),
+                pl.when(more.str.contains(_MOMENT)).then(more).alias(f"_longer_{name}"),
                 text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).alias(f"_day_{name}"),
             ]
         )
