@@ -53,8 +53,8 @@ def make(folder: Path, rows: int) -> dict[str, Path]:
     return paths
 
 
-def measured(path: Path) -> tuple[float, int, str]:
-    """Wall seconds and peak resident memory (MiB) of one process, and what it printed."""
+def measured(path: Path) -> tuple[float, float, int, str]:
+    """Wall seconds, processor seconds and peak resident memory (MiB) of one process, and what it printed."""
     command = [sys.executable, "-c", RUN, str(path), *map(str, (PERIOD.first, PERIOD.last, AS_OF))]
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -64,7 +64,7 @@ def measured(path: Path) -> tuple[float, int, str]:
     seconds = time.perf_counter() - started
     if status:
         raise SystemExit(f"reading {path.name} failed with status {status}")
-    return seconds, usage.ru_maxrss // 1024, said.strip()
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, said.strip()
 
 
 def main() -> None:
@@ -77,12 +77,15 @@ def main() -> None:
         for kind, path in make(Path(name), options.rows).items():
             path.read_bytes()  # in the page cache
             rounds = [measured(path) for _ in range(options.rounds)]
-            seconds = statistics.median(s for s, *_ in rounds)
-            peak = max(mib for _, mib, _ in rounds)
-            rows, tables = rounds[0][2].split()
+            seconds, processor = (statistics.median(r[n] for r in rounds) for n in (0, 1))
+            peak = max(r[2] for r in rounds)
+            rows, tables = rounds[0][3].split()
             assert int(rows) == options.rows, rows
             size = f"{options.rows:,} requests, {path.stat().st_size / 1e6:,.0f} MB"
-            print(f"{kind:8} {size}: {seconds:5.1f} s, peak {peak:,} MiB, {tables} tables")
+            print(
+                f"{kind:8} {size}: {seconds:5.1f} s ({processor:.1f} s of processor, {os.cpu_count()} cores), "
+                f"peak {peak:,} MiB, {tables} tables"
+            )
 
 
 if __name__ == "__main__":
