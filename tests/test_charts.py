@@ -295,3 +295,13 @@ def test_a_notebook_output_carries_specification_picture_and_text() -> None:
     bundle = charts.bars(by_country())._repr_mimebundle_()
     assert set(bundle) == {charts.MIME, "image/svg+xml", "text/plain"}
     assert bundle["text/plain"].startswith("<chart: Bar chart. Germany leads")
+
+
+def test_how_requests_ended_is_the_title() -> None:
+    counts = {
+        ("access", "fulfilled"): 40, ("access", "refused"): 12,
+        ("erasure", "fulfilled"): 35, ("erasure", "partial"): 13,
+    }  # fmt: skip
+    ended = made("requests_by_outcome", ("right", "outcome"), counts)
+    said = " ".join(charts.outcomes(ended).to_dict()["title"]["text"])
+    assert said == "75 % of 200 closed requests were met in full; 50 refused in whole or in part"

@@ -43,6 +43,7 @@ _WORDS = {
     "referrer_site": "Referring site",
     "subject_group": "Group",
     "reason_code": "Ground",
+    "days_to_answer": "Days",
 }
 _GROUNDS = {"others_rights": "rights of others", "art20_conditions": "conditions of Art. 20 not met"}
 _REGISTER = (

@@ -295,7 +295,7 @@ def _made(
         .cols_label(dict(zip(columns, heads, strict=True)))
         .cols_align("right", columns=columns[1:])
         # Many columns would leave the rows' names so little room that these break within words.
-        .tab_style(gt.style.css("width:14%"), gt.loc.body(columns=columns[:1]))
+        .tab_style(gt.style.css("width:14%"), gt.loc.body(columns=columns[:1], rows=list(range(len(rows) - bold_last))))
     )
     for note in notes:
         made = made.tab_source_note(note)
