@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -41,21 +41,16 @@ _WORDS = {
     "hits": "Page views",
     "referrer_kind": "Kind of referrer",
     "referrer_site": "Referring site",
+    "subject_group": "Group",
+    "reason_code": "Ground",
+    "days_to_answer": "Days",
 }
+_GROUNDS = {"others_rights": "rights of others", "art20_conditions": "conditions of Art. 20 not met"}
 _REGISTER = (
-    "right",
-    "outcome",
-    "reason_code",
-    "channel",
-    "subject_group",
-    "due",
-    "on_time",
-    "letter",
-    "flow",
-    "row",
-    "table",
-    "cell",
-)
+    "right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row", "stands",
+    "open", "kept", "extended", "why", "contact", "standing", "response", "extension", "identity", "overdue_for",
+    "table", "cell",
+)  # fmt: skip
 _TWICE = "not added up over two periods"
 _NOTHING_HELD = "nothing withheld"
 _HATCH = "M-1,1L1,-1"
@@ -116,6 +111,8 @@ def category(dimension: str, value: str) -> str:
     """A category's name for people: a country's code becomes its name, a register's word loses its underscores."""
     if dimension == "country" and value in countries():
         return countries()[value]["name"]
+    if dimension == "reason_code":
+        value = _GROUNDS.get(value, value)
     return _sentence(value.replace("_", " ")) if dimension in _REGISTER else value
 
 
@@ -503,12 +500,12 @@ def tiles(
 
 def stacked(
     release: Release, dimension: str | None = None, parts: str | None = None, measure: str | None = None,
-    title: str | None = None, ranked: bool = True,
+    title: str | None = None, ranked: bool = True, colors: Mapping[str, str] | None = None,
 ) -> alt.Chart:  # fmt: skip
     """What each category of ``dimension`` is made of, by ``parts``: outcomes by right, for one.
 
     A withheld part has no length: the bar is shorter by it, and the number of such parts is said. The largest come
-    first, or, not ``ranked``, the parts in the table's own order.
+    first, or, not ``ranked``, the parts in the table's own order. ``colors`` are those of the parts.
     """
     measure = _measure(release, measure)
     dimension, parts = _pair(release, dimension, parts)
@@ -536,6 +533,7 @@ def stacked(
         else "Nothing to show"
     )
     domain = [category(parts, p) for p in kinds]
+    hues = [(colors or {}).get(p, PALETTE[n]) for n, p in enumerate(kinds)] if colors else list(PALETTE)
     chart = (
         alt.Chart(_inline(values))
         .mark_bar(height={"band": 0.72}, stroke="white", strokeWidth=1)
@@ -544,9 +542,7 @@ def stacked(
                 "category:N", sort=[category(dimension, d) for d in by], title=label(dimension), axis=_axis(ticks=False)
             ),
             x=_quantity("value", measure),
-            color=alt.Color(
-                "part:N", sort=domain, scale=alt.Scale(domain=domain, range=list(PALETTE)), title=label(parts)
-            ),
+            color=alt.Color("part:N", sort=domain, scale=alt.Scale(domain=domain, range=hues), title=label(parts)),
             order=alt.Order("order:Q"),
             tooltip=[
                 _tip("category", label(dimension)),
@@ -558,6 +554,103 @@ def stacked(
     )
     said = [f"{v['category']}, {v['part']} {v['value']:,}" for v in sorted(values, key=lambda v: -v["value"])[:6]]
     return _finish(chart, release, title or finding, notes, said, "Stacked bar chart")
+
+
+def backlog(release: Release) -> alt.Chart:
+    """The open requests by right and by when they fall due (``requests_open``); how many are overdue is the title."""
+    _check(release)
+    measure = release.measures[0]
+    total, overdue, soon = (
+        release.value(measure, **cell) for cell in ({}, {"due": "overdue"}, {"due": "due in 7 days"})
+    )
+    if total == 0:
+        finding = "Nothing is open"
+    elif total is None or overdue is None or soon is None:
+        finding = "Open requests, by when they fall due"
+    else:
+        late = f"{overdue:,} of {total:,} open requests {'is' if overdue == 1 else 'are'} overdue"
+        finding = (
+            f"{late if overdue else f'None of {total:,} open requests is overdue'}; {soon:,} fall due within 7 days"
+        )
+    colors: dict[str, str] = dict(zip(requests.DUE, (PALETTE[n] for n in (1, 4, 0, 5, 6)), strict=True))
+    return stacked(release, "right", "due", title=finding, ranked=False, colors=colors)
+
+
+def outcomes(release: Release) -> alt.Chart:
+    """How the closed requests of each right ended (``requests_by_outcome``); how many were met is the title."""
+    _check(release)
+    (by,) = (d for d in release.dimensions if d != "outcome")
+    measure, total = release.measures[0], release.value(release.measures[0])
+    met, refused = (
+        None if None in counts else sum(n for n in counts if n is not None)
+        for counts in ([release.value(measure, outcome=o) for o in some] for some in (requests.MET, requests.REFUSED))
+    )
+    if total is None or met is None or refused is None:
+        finding = "Closed requests, by how they ended"
+    elif not total:
+        finding = "Nothing was closed"
+    else:
+        finding = (
+            f"{_percent(met, total)} of {_count(total, 'closed request was', 'closed requests were')} met in full; "
+            f"{refused:,} refused in whole or in part"
+        )
+    return stacked(release, by, "outcome", title=finding)
+
+
+def load(falling_due: Release, by_month: Release) -> alt.LayerChart:
+    """What must be answered in each of the next three months: what is open already, and what is likely to come.
+
+    Takes ``requests_falling_due`` and the trend of ``requests_by_month``. What comes in one month falls due in the
+    next: so the first month holds known requests only. The interval is that of ``requests.forecast``.
+    """
+    _check(falling_due)
+    _, counts, _, _ = _series(by_month.over(*_keep(by_month, "month")), by_month.measures[0], "month")
+    known_counts = [v for v in counts if v is not None]
+    start = Period.parse(falling_due.period).end
+    # The limits of what is open when the period ends are in its next months; an extension reaches into the third.
+    months = [Period(start, 1), *(Period(start, 1).previous(-n) for n in (1, 2))]
+    if len(known_counts) < 2:
+        return _too_few(by_month, None)
+    mean, low, high = requests.forecast(known_counts)
+    known = [falling_due.value(falling_due.measures[0], month=month.label) for month in months]
+    parts = ("open already", "likely to come")
+    values: list[dict[str, Any]] = []
+    for n, (month, already) in enumerate(zip(months, known, strict=True)):
+        come = (round(mean), low, high) if n else (0, 0, 0)
+        base = already or 0
+        for part, value in zip(parts, (base, come[0]), strict=True):
+            values.append({
+                "month": month.title, "part": part, "value": value, "order": parts.index(part),
+                "low": base + come[1], "high": base + come[2],
+                "state": "withheld" if part == parts[0] and already is None else f"{value:,}",
+            })  # fmt: skip
+    held = sum(v is None for v in known)
+    base = known[1] or 0
+    finding = f"{'Withheld' if known[0] is None else f'{known[0]:,}'} open requests fall due in {months[0].title}; in "
+    finding += f"{months[1].title} about {round(mean) + base:,} ({low + base:,} to {high + base:,})"
+    notes = [
+        f"{_count(held, 'value', 'values')} withheld" if held else "nothing withheld",
+        f"from {len(known_counts)} months of {round(mean):,} requests on average; the bar's mark is a 95 % interval",
+        "what comes in one month falls due in the next",
+    ]
+    order = [month.title for month in months]
+    tips = [
+        _tip("month", "Falls due in"), _tip("part", "Requests"), _tip("state", "Number"),
+        _tip("low", "In all from", _NUMBER), _tip("high", "In all to", _NUMBER),
+    ]  # fmt: skip
+    y = alt.Y("month:N", sort=order, title="Falls due in", axis=_axis(ticks=False))
+    scale = alt.Scale(domain=list(parts), range=[PALETTE[0], PALETTE[5]])
+    bars_ = alt.Chart(_inline(values)).mark_bar(height={"band": 0.6}).encode(
+        y=y, x=_quantity("value", falling_due.measures[0]), order=alt.Order("order:Q"), tooltip=tips,
+        color=alt.Color("part:N", sort=list(parts), scale=scale, title=None),
+    )  # fmt: skip
+    ends = [v for v in values if v["part"] == parts[1] and v["high"] > v["low"]]
+    marks = (
+        alt.Chart(_inline(ends)).mark_rule(strokeWidth=2, color=INK).encode(y=y, x="low:Q", x2="high:Q", tooltip=tips)
+    )
+    said = [f"{v['month']}: {v['part']} {v['state']}" for v in values]
+    chart = alt.layer(bars_, marks).properties(height=_height(months, 44))
+    return _finish(chart, falling_due, finding, notes, said, "Bar chart")
 
 
 def survival(release: Release, limit: int = 30, title: str | None = None) -> alt.LayerChart:
@@ -615,13 +708,13 @@ def survival(release: Release, limit: int = 30, title: str | None = None) -> alt
 def control(release: Release, x: str, measure: str | None = None, title: str | None = None) -> alt.LayerChart:
     """A control chart of counts: their mean, and the exact Poisson limits that chance seldom leaves (a c-chart).
 
-    A signal is a value outside the limits, or eight in a row on one side of the mean; nothing else is called a change.
+    A signal is a value outside the limits; nothing else is called a change.
     """
     measure = _measure(release, measure)
     steps, series, periods, notes = _series(release, measure, x)
     shown = [v for v in series if v is not None]
     if len(shown) < 2:
-        raise ValueError(f"release {release.name}: a control chart needs two published values")
+        return _too_few(release, title)
     mean, low, high = requests.limits(shown)
     across = ["period"] if "period" in release.dimensions and x != "period" else []
     spans = _spans(release, measure, x, within=across)
@@ -653,7 +746,7 @@ def control_share(
     ]
     known = [(p, w) for p, w in zip(parts, wholes, strict=True) if p is not None and w]
     if len(known) < 2:
-        raise ValueError(f"release {release.name}: a control chart needs two published values")
+        return _too_few(release, title)
     mean, some = requests.share_limits([p for p, _ in known], [w for _, w in known])
     found = iter(some)
     bounds = [next(found) if p is not None and w else (None, None) for p, w in zip(parts, wholes, strict=True)]
@@ -686,8 +779,6 @@ def _control(
         if v is not None and low is not None and high is not None and not low <= v <= high
     }
     known = [n for n, v in enumerate(series) if v is not None]
-    for start, end in requests.runs([v for v in series if v is not None], mean):
-        signals |= set(known[start : end + 1])
     values = [
         {
             "x": _position(x, step), "step": _step_name(x, step), "value": v, "low": low, "high": high,
@@ -732,6 +823,11 @@ def _control(
     ).properties(height=280)
     said = [f"mean {show}", *(f"signal in {name}" for name in named)]
     return _finish(chart, release, title or finding, notes, said, "Control chart", periods)
+
+
+def _too_few(release: Release, title: str | None) -> Any:
+    finding = "Too early to say: limits and forecasts need two published months or more"
+    return _finish(_nothing(), release, title or finding, [], [], "No chart")
 
 
 def _nothing() -> Any:

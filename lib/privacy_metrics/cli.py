@@ -106,6 +106,16 @@ def report(period: PeriodArg, params: ParamsOpt = None) -> None:
         out.print("Nothing has changed since they were made.")
 
 
+@app.command(epilog="Example: [bold]privacy-metrics deadlines 2026Q3[/bold]")
+def deadlines(period: PeriodArg, params: ParamsOpt = None) -> None:
+    """Explain in words why each open request is due when it is, in a file of the confidential zone."""
+    from . import workbook
+
+    loaded, wanted = Params.load(params), Period.parse(period)
+    _collect(loaded, wanted)
+    out.print(workbook.deadlines(loaded, wanted))
+
+
 @app.command(
     epilog="Examples: [bold]privacy-metrics check outputs/2026Q3[/bold]; "
     "[bold]privacy-metrics check outputs/2026Q3 --period 2026Q3[/bold]"

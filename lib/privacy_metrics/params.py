@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``) stands in one of them; a section that stands in none
-takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``) stands in one of them; a section that
+stands in none takes the library's defaults (``defaults.yaml`` beside this module).
 """
 
 from __future__ import annotations
@@ -187,6 +187,13 @@ class Service(_Section):
     )
 
 
+Right = Literal[
+    "access", "portability", "rectification", "restriction", "erasure", "consent_withdrawal", "objection",
+    "marketing_objection", "automated_decision", "complaint", "other",
+]  # fmt: skip
+"""The rights that a request exercises, as the register's schema has them."""
+
+
 class AccessLog(_Section):
     """Web access logs in the combined format, plain or gzip or zstd.
 
@@ -215,18 +222,38 @@ class Countries(_Section):
 
 
 class RequestRegister(_Section):
-    """The register of data-subject requests: CSV, Parquet or XLSX, by the file's suffix.
+    """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
+    or a database query.
 
     ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values.
     """
 
-    path: str
+    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira", "sql"] = "table"
+    path: str | None = Field(default=None, description="the file; of every kind but sql")
+    query: str | None = Field(default=None, description="of kind sql: SELECT ..., one row per request")
+    connection: str | None = Field(
+        default=None, description="of kind sql: $NAME of an environment variable with the address, or an address"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="the time zone of times that carry none"
+    )
     as_of: date | None = Field(default=None, description="the day it was exported; without it, its latest entry's day")
     columns: dict[str, str] = {}
     values: dict[str, dict[str, str | None]] = {}
     fill: dict[str, str | None] = {}
     date_format: str | None = None
     separator: str = ","
+
+    @model_validator(mode="after")
+    def _whence(self) -> RequestRegister:
+        if self.kind == "sql":
+            if not (self.query and self.connection) or self.path:
+                raise ValueError("kind sql needs query and connection, and no path")
+            if re.search(r"://[^/@]*:[^/@]*@", self.connection):
+                raise ValueError("connection holds a password; put the address into an environment variable: $NAME")
+        elif not self.path or self.query or self.connection:
+            raise ValueError(f"kind {self.kind} needs path, and no query or connection")
+        return self
 
 
 class Sources(_Section):
@@ -358,6 +385,32 @@ class Reports(_Section):
     compliance: ReportSpec
 
 
+class California(_Section):
+    """Which rights are which kind of request in the metrics of 11 CCR 7102; a kind without rights is left out."""
+
+    delete: list[Right] = ["erasure"]
+    correct: list[Right] = ["rectification"]
+    know: list[Right] = ["access", "portability"]
+    opt_out_of_sale: list[Right] = []
+    limit: list[Right] = []
+
+    @model_validator(mode="after")
+    def _once(self) -> California:
+        rights = [right for kind in self.model_dump().values() for right in kind]
+        if twice := sorted({right for right in rights if rights.count(right) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands twice; a request is of one kind")
+        return self
+
+
+class Requests(_Section):
+    """How requests are counted."""
+
+    ask_within: int = Field(
+        default=5, ge=0, le=30, description="working days in which identity must be asked for, to credit the pause"
+    )
+    california: California | None = Field(default=None, description="{}: add the table of 11 CCR 7102")
+
+
 class Zones(_Section):
     """The two folders the workbook writes to, relative to the params folder's parent."""
 
@@ -374,6 +427,7 @@ class Params(_Section):
     disclosure: Disclosure = Disclosure()
     tables: list[TableSpec]
     reports: Reports
+    requests: Requests = Requests()
     zones: Zones = Zones()
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()

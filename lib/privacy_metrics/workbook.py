@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from . import folders, geography, requests, sources, technical
-from .deadlines import Calendar
+from .deadlines import Calendar, deadline_table, with_due_dates
 from .disclosure import (
     Cells,
     Ledger,
@@ -162,8 +162,12 @@ def _state_of_requests(params: Params) -> str:
     spec = params.sources.requests
     if not spec:
         return ""
-    path = params.path(spec.path)
-    stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    path = params.path(spec.path) if spec.path else None
+    if path:
+        stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    else:  # a database has no date: what it answers is compared
+        register = requests.read_source(spec, None, zone=params.organisation.time_zone, as_of=spec.as_of)
+        stat = register.fingerprint
     kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
@@ -173,22 +177,19 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     spec = params.sources.requests
     if not spec:
         return {"requests": None, "register_inputs": []}
-    path = params.path(spec.path)
-    mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
-    register = requests.read_register(
-        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
-    )
-    used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
-    used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
-    kept = register.requests.with_columns(
-        request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
-    )
+    path = params.path(spec.path) if spec.path else None
+    zone = params.organisation.time_zone
+    register = requests.read_source(spec, path, zone=zone, as_of=spec.as_of or date.today())
+    kept = register.without_ids()
     for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
         frame.write_parquet(new / f"{name}.parquet", compression="zstd")
         (new / f"{name}.parquet").chmod(0o600)
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
+    if path is None:
+        source = {"file": f"the query of {spec.connection}", "bytes": None, "fingerprint": register.fingerprint}
+        return {"requests": record, "register_inputs": [source]}
     return {"requests": record, "register_inputs": [_input(params, path)]}
 
 
@@ -360,12 +361,12 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     notes = list(record["notes"])
     if record["requests"]:
         for table in _request_cells(params, period, zone, record["requests"]):
-            if table.name == "register_account":
+            if table.name in requests.ABOUT_NOBODY:
                 made |= release([table], uncontrolled)
             elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
                 made |= release([table], replace(policy, exact=True))
             else:
-                tables.append(table)
+                tables.append(replace(table, exact=HANDLING) if policy.audience == "internal" else table)
         notes += record["requests"]["notes"]
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
@@ -484,16 +485,19 @@ def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> di
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:
     """Of all that a period's releases are made from."""
-    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation"})
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests"})
     code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
-    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [Path(technical.__file__)]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [
+        Path(technical.__file__),
+        Path(__file__).with_name("deadlines.py"),
+    ]
     digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
     return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
-    "flow",
+    "flow", "overdue_for", "contact", "standing", "kind", "response", "kept",
 }  # fmt: skip
 """Dimensions that say when and how a request was handled, and nothing of the person.
 
@@ -508,10 +512,38 @@ def _request_cells(params: Params, period: Period, zone: Path, record: dict[str,
         pl.read_parquet(zone / "requests.parquet"), pl.read_parquet(zone / "requests_excluded.parquet"),
         record["read"], tuple(record["notes"]),
     )  # fmt: skip
-    company = params.organisation
-    days = Calendar(company.country, company.subdivision, extra=company.extra_holidays)
     as_of = date.fromisoformat(record["as_of"])
-    return requests.request_tables(register, days, period.first, period.last, as_of, period.label)
+    california = params.requests.california
+    return requests.request_tables(
+        register, _calendar(params), period.first, period.last, as_of, period.label,
+        ask_within=params.requests.ask_within, california=california.model_dump() if california else None,
+    )  # fmt: skip
+
+
+def _calendar(params: Params) -> Calendar:
+    company = params.organisation
+    return Calendar(company.country, company.subdivision, extra=company.extra_holidays)
+
+
+def deadlines(params: Params, period: Period) -> Path:
+    """Writes ``deadlines.csv`` into the confidential zone: why each open request's due date is what it is, in words.
+
+    Of the requests open at the end of the period, most urgent first; columns as in ``deadlines.deadline_table``, with
+    the row of the register for the request's id. Raises WorkbookError where the period has no register.
+    """
+    zone, record = params.confidential(period), _record(params.confidential(period))
+    if record is None or record["requests"] is None:
+        why = "is not collected" if record is None else "has no register of requests (sources.requests)"
+        raise WorkbookError(f"{period.label} {why}: there are no deadlines to explain")
+    day = min(period.last, date.fromisoformat(record["requests"]["as_of"]))
+    known = requests.as_known(pl.read_parquet(zone / "requests.parquet"), day)
+    waiting = known.filter(pl.col("ended_on").is_null(), pl.col("role") == "controller")
+    days = _calendar(params)
+    table = deadline_table(with_due_dates(waiting, days, params.requests.ask_within), days)
+    path = zone / "deadlines.csv"
+    path.unlink(missing_ok=True)
+    _write_private(path, table.sort("due", "received_on", "request_id").write_csv().encode())
+    return path
 
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:

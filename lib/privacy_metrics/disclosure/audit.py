@@ -73,6 +73,8 @@ class Table:
     frame: pl.DataFrame
     version: int = 0
     nesting: tuple[Nesting, ...] = ()
+    exact: frozenset[str] = frozenset()
+    """Dimensions whose counts every reader has: a cell that only these name is known, and is not withheld."""
 
 
 @dataclass
@@ -87,6 +89,8 @@ class System:
     """The true values; NaN where only a reader's view is known and the cell is withheld."""
     fixed: list[bool] = field(default_factory=list)
     """Whether the cell belongs to an earlier publication: it can no longer be withheld, or stays as it was."""
+    open: list[bool] = field(default_factory=list)
+    """Whether every reader has the cell's value from elsewhere; such a cell is fixed, too."""
     held: list[bool] = field(default_factory=list)
     least: list[float] = field(default_factory=list)
     """What a reader knows a value to be at least: 1 of a category that is listed, 0 of a combination."""
@@ -153,6 +157,11 @@ def scope(table: Table, key: dict[str, str]) -> Cell:
     return (f"{table.period}#{table.version}", table.population, frozenset(named.items()))
 
 
+def known_anyway(table: Table, cell: Cell) -> bool:
+    """Whether the readers of a table have this cell's value from elsewhere: it names dimensions of ``exact`` only."""
+    return bool(table.exact) and {dimension for dimension, _ in cell[2]} <= table.exact
+
+
 def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
     cells: dict[tuple[str, ...], Cell] = {}
     frame = table.frame
@@ -170,7 +179,8 @@ def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
                 at = made.index[cell, measure] = len(made.value)
                 made.cell_of.append(place)
                 made.value.append(np.nan if value is None else float(value))
-                made.fixed.append(table.version > 0)
+                made.open.append(known_anyway(table, cell))
+                made.fixed.append(table.version > 0 or made.open[-1])
                 made.held.append(held[number])
                 made.latent.append(False)
                 made.least.append(_least(cell, measure, value))
@@ -278,7 +288,13 @@ def _latent(made: System, cell: Cell, parent: str, category: str, measure: str) 
         made.index[part, measure] = len(made.value)
         made.cell_of.append(made.cells.setdefault(part, len(made.cells)))
         made.value.append(np.nan)
-        for column, value in ((made.fixed, True), (made.held, True), (made.latent, True), (made.least, 0.0)):
+        for column, value in (
+            (made.fixed, True),
+            (made.open, False),
+            (made.held, True),
+            (made.latent, True),
+            (made.least, 0.0),
+        ):
             column.append(value)  # type: ignore[arg-type]
     return made.index[part, measure]
 

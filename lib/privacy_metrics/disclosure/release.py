@@ -216,6 +216,8 @@ class Cells:
     nesting: tuple[Nesting, ...] = ()
     apart: tuple[str, str] | None = None
     """Two dimensions that never have the same category."""
+    exact: frozenset[str] = frozenset()
+    """Dimensions whose counts are published as they are: so is a cell that only these name, and every reader has it."""
 
 
 @dataclass(frozen=True)
@@ -272,13 +274,23 @@ def control(
         return {table.name: _as_it_is(table, policy) for table in tables}, None
     whole = [replace(table, frame=_complete(table)) for table in tables]
     seen = [
-        Table(t.name, t.period, t.population or t.name, t.dimensions, t.measures, t.frame, nesting=t.nesting)
+        Table(
+            t.name,
+            t.period,
+            t.population or t.name,
+            t.dimensions,
+            t.measures,
+            t.frame,
+            nesting=t.nesting,
+            exact=t.exact,
+        )
         for t in whole
     ]
     if not link:
         seen, known = [audit.alone(table, number) for number, table in enumerate(seen)], ()
     system = audit.system([*seen, *known])
     places = [[system.cells[cell] for cell in _scopes(table)] for table in seen]
+    known_anyway = {system.cell_of[v] for v in np.flatnonzero(system.open)}
     reasons: dict[int, str] = {}
     people: dict[int, int] = {}
     for table, place in zip(whole, places, strict=True):
@@ -288,7 +300,7 @@ def control(
             place, _unsafe(table, policy), changed, table.frame["people"], strict=True
         ):
             people[at] = int(count)
-            if reason or difference:
+            if (reason or difference) and at not in known_anyway:
                 reasons.setdefault(at, reason or "difference")
     primary = np.zeros(len(system.cells), bool)
     primary[list(reasons)] = True
@@ -419,7 +431,7 @@ def _audited(
     tables: Sequence[Cells], made: dict[str, Release], system: audit.System, done: Protected, reasons: dict[int, str],
     known: int,
 ) -> Audit:  # fmt: skip
-    held = ~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)]
+    held = ~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)] & (done.required > 0)
     widths = done.audit.width[held] / done.required[held]
     kept = {}
     for table in tables:
