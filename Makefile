@@ -32,6 +32,8 @@ proof: .venv/installed .venv/browser $(SAMPLE)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/collect.py
+	$(BIN)/python benchmarks/protect.py
+	$(BIN)/python benchmarks/requests.py
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

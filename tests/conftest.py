@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser import browser as browser
+from postgres import postgres as postgres
 
 REAL = Path(os.environ.get("REAL_INPUT", Path(__file__).parents[2] / "shared" / "real"))
 

@@ -25,6 +25,7 @@ from attacker import (
     attack,
     changes,
     complete_groups,
+    read,
     recovered,
     told_by_a_lone_contributor,
 )
@@ -109,13 +110,26 @@ def test_nothing_is_recovered_from_the_samples_three_quarters(quarters: list[Pat
     tried = attack(quarters)
     assert tried.tried > 500
     assert tried.dropped == []
-    assert tried.found == []
+    assert beyond_exact_counts(tried.found) == []
+
+
+def beyond_exact_counts(found: list[Value]) -> list[Value]:
+    """Without the parts of an exact count (of how requests were handled, for the internal audience) that is narrow by
+    itself, where no more is known of them than that: from none to all of it."""
+
+    def bounded(value: Value) -> bool:
+        if not value.table.startswith("requests_"):
+            return False
+        cells = read(value.folder).tables[value.table].cells
+        return value.low == 0 and cells["Total", *value.cell[1:]][value.measure] == value.high
+
+    return [value for value in found if not bounded(value)]
 
 
 def test_the_tables_of_the_sample_withstand_one_by_one(quarters: list[Path]) -> None:
     alone = attack(quarters, Knowledge(other_tables=False, other_periods=False))
     assert alone.tried > 500
-    assert alone.found == []
+    assert beyond_exact_counts(alone.found) == []
 
 
 def test_the_samples_other_files_tell_no_withheld_value(quarters: list[Path]) -> None:

@@ -266,10 +266,10 @@ def test_a_control_chart_signals_only_outside_its_limits() -> None:
     assert charts.control(months(wild), "month").to_dict()["title"]["text"][0].startswith("1 signal")
 
 
-def test_eight_in_a_row_on_one_side_of_the_mean_are_a_signal() -> None:
+def test_eight_in_a_row_on_one_side_of_the_mean_are_within_the_limits_and_no_signal() -> None:
     counts = {f"2026-{m:02}": 40 if m <= 8 else 52 for m in range(1, 13)}
     chart = charts.control(months(counts), "month").to_dict()
-    assert chart["title"]["text"][0].startswith("8 signals")
+    assert chart["title"]["text"][0].startswith("No signal")
 
 
 def test_an_unknown_measure_or_dimension_is_named() -> None:
@@ -295,3 +295,13 @@ def test_a_notebook_output_carries_specification_picture_and_text() -> None:
     bundle = charts.bars(by_country())._repr_mimebundle_()
     assert set(bundle) == {charts.MIME, "image/svg+xml", "text/plain"}
     assert bundle["text/plain"].startswith("<chart: Bar chart. Germany leads")
+
+
+def test_how_requests_ended_is_the_title() -> None:
+    counts = {
+        ("access", "fulfilled"): 40, ("access", "refused"): 12,
+        ("erasure", "fulfilled"): 35, ("erasure", "partial"): 13,
+    }  # fmt: skip
+    ended = made("requests_by_outcome", ("right", "outcome"), counts)
+    said = " ".join(charts.outcomes(ended).to_dict()["title"]["text"])
+    assert said == "75 % of 200 closed requests were met in full; 50 refused in whole or in part"

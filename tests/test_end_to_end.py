@@ -65,8 +65,12 @@ def test_the_run_is_whole(reported) -> None:
     assert {name: hashlib.sha256(content).hexdigest() for name, content in made.items()} == {
         name: file["sha256"] for name, file in manifest["files"].items()
     }
-    assert {p.suffix for p in (folder / "data").iterdir()} == {".csv", ".parquet", ".json"}
-    assert sorted(p.name for p in (folder / "notebooks").iterdir()) == ["rights_requests.ipynb", "usage_trends.ipynb"]
+    assert {p.suffix for p in (folder / "data").iterdir()} == {".csv", ".parquet", ".json", ".xlsx"}
+    assert sorted(p.name for p in (folder / "notebooks").iterdir()) == [
+        "anonymity_audit.ipynb",
+        "rights_requests.ipynb",
+        "usage_trends.ipynb",
+    ]
 
 
 def test_the_second_call_skips_what_is_done(reported, workplace: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import mistune
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy_metrics import tables
+from privacy_metrics.disclosure import Cells, Policy, Release, release
 from test_charts import EVIL, by_country, clock, made, trends
 
 
@@ -104,3 +106,23 @@ def test_prose_formats_figures_and_says_withheld() -> None:
     said = tables.say("**{n}** of {m} from {c}", n=12345, m=None, c="Germany")
     assert said._repr_markdown_() == "**12,345** of withheld from Germany"
     assert repr(tables.say("{n} from {c}", n=12345, c="a*b")) == "12,345 from a*b"
+
+
+def backlog(**counts: int) -> Release:
+    """Open requests by right and by when they fall due."""
+    due = {"overdue": "overdue", "soon": "due in 7 days", "month": "due in 8–30 days", "quarter": "due in 31–90 days"}
+    rows = [(right, due[k], n, n) for right in ("access", "Total") for k, n in counts.items()]
+    rows += [(right, "Total", sum(counts.values()), sum(counts.values())) for right in ("access", "Total")]
+    frame = pl.DataFrame(
+        rows, orient="row",
+        schema={"right": pl.String, "due": pl.String, "requests": pl.Int64, "people": pl.Int64},
+    )  # fmt: skip
+    table = Cells("requests_open", "Open requests", "2026Q3", ("right", "due"), ("requests",), frame)
+    return release([table], Policy(threshold=10, audience="internal", exact=True))["requests_open"]
+
+
+def test_what_falls_due_is_added_up_and_what_is_overdue_is_not() -> None:
+    found = backlog(overdue=3, soon=2, month=5, quarter=7)
+    assert [tables.due_within(found, days).value for days in (7, 30, 90)] == ["2", "7", "14"]
+    with pytest.raises(ValueError, match="7, 30, 90"):
+        tables.due_within(found, 14)

@@ -202,3 +202,62 @@ def test_a_register_counts_requests_of_the_controller_only(tmp_path: Path) -> No
     assert book["requests_open"].value("requests", due="overdue") == 3
     account = json.loads((params.confidential(Q3) / "collect.json").read_text())["requests"]["account"]
     assert account == {"read": 6, "used": 6}
+
+
+# ---- requests -------------------------------------------------------------------------------------------------------
+
+
+def requests_of(count: int, **row: str) -> list[dict[str, str]]:
+    return [dict(row) for _ in range(count)]
+
+
+OPEN = {"received_at": "2026-07-31T10:00:00+03:00", "state": "in_progress"}
+DONE = {"state": "closed", "outcome": "fulfilled", "response_sent_on": "2026-07-20", "decided_on": "2026-07-20"}
+
+
+def test_the_deadlines_of_open_requests_are_told_in_words_and_in_the_confidential_zone_only(tmp_path: Path) -> None:
+    rows = [OPEN | {"request_id": "SECRET-1"}, DONE, OPEN | {"received_at": "2026-09-24T10:00:00+03:00"}]
+    params = company(tmp_path, people(12), register_csv(*rows))
+    workbook.collect(params, Q3)
+    path = workbook.deadlines(params, Q3)
+    assert path.parent == params.confidential(Q3)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    told = pl.read_csv(path)
+    assert told["request_id"].to_list() == ["row 2", "row 4"]
+    assert told["why"].to_list() == [
+        "received Fri 31 Jul 2026; one month ends on Mon 31 Aug",
+        "received Thu 24 Sep 2026; one month ends on Sat 24 Oct, a Saturday; next working day Mon 26 Oct",
+    ]
+
+
+def test_without_a_register_there_are_no_deadlines_to_explain(tmp_path: Path) -> None:
+    params = company(tmp_path, people(12))
+    with pytest.raises(WorkbookError, match="is not collected"):
+        workbook.deadlines(params, Q3)
+    workbook.collect(params, Q3)
+    with pytest.raises(WorkbookError, match="has no register of requests"):
+        workbook.deadlines(params, Q3)
+
+
+@pytest.mark.parametrize("audience", ["internal", "public"])
+def test_groups_are_controlled_and_how_requests_were_handled_is_exact_inside_only(
+    tmp_path: Path, audience: str
+) -> None:
+    rows = [
+        *requests_of(30, **DONE), *requests_of(14, **OPEN), *requests_of(20, **DONE, subject_group="user"),
+        *requests_of(7, **OPEN, subject_group="visitor"), *requests_of(6, **DONE, subject_group="partner"),
+    ]  # fmt: skip
+    more = f"disclosure: {{audience: {audience}}}\nrequests: {{california: {{}}}}\n"
+    params = company(tmp_path, people(12), register_csv(*rows), more)
+    workbook.collect(params, Q3)
+    book = workbook.open_workbook("2026Q3", str(params.folder))
+    groups = book["requests_by_group"]
+    assert groups.value("requests") == 77
+    assert [groups.value("requests", subject_group=g) for g in ("visitor", "partner")] == [None, None]
+    # 21 of 77 are open and overdue: a group's part of them is not what is left of that.
+    assert groups.value("requests", open="open", subject_group="visitor") is None
+    inside = audience == "internal"
+    # For the public, that all of fewer than 30 open requests are overdue is told of nobody.
+    assert book["requests_open"].value("requests", due="overdue") == (21 if inside else None)
+    assert book["requests_california"].value("requests", kind="know") in ((77,) if inside else (77, None))
+    assert str(book["requests_by_right"].policy).startswith("exact" if inside else "cells of at least")

@@ -203,14 +203,37 @@ def _why_free(day: date, holidays: Container[date]) -> str:
 
 def due_dates(received: pl.Series, months: int, calendar: Calendar, credited: pl.Series | None = None) -> pl.Series:
     """``due_date`` of every date in ``received`` (Date; null stays null); ``credited`` are days of pauses (Int32)."""
-    nominal = received.dt.offset_by(f"{months}mo")  # keeps to the month's end, as Art. 3(2)(c) does
+    if (span := _span(received)) is None:
+        return received
+    # Tables over the whole span, indexed by the number of the day: no row asks the calendar by itself. ``offset_by``
+    # keeps to the month's end, as Art. 3(2)(c) does.
+    ends = pl.date_range(*span, eager=True).dt.offset_by(f"{months}mo").to_physical()
+    nominal = ends.gather(received.to_physical() - _number(span[0]))
     if credited is not None:
-        nominal = (nominal.to_physical() + credited).cast(pl.Date)
-    if (span := _span(nominal)) is None:
-        return nominal
-    # One table over the whole span, indexed by the number of the day: no row asks the calendar by itself.
-    rolled = calendar.working_days(*span)["rolled"]
-    return rolled.gather(nominal.to_physical() - _number(span[0])).alias(received.name)
+        nominal = nominal + credited
+    first, last = _span(nominal.cast(pl.Date)) or span
+    rolled = calendar.working_days(first, last)["rolled"]
+    return rolled.gather(nominal - _number(first)).alias(received.name)
+
+
+def moved_days(calendar: Calendar, first: date, last: date) -> pl.DataFrame:
+    """The days off from ``first`` to ``last``, and how many limits of one month they move to the next working day.
+
+    Columns: ``day_off`` (String: each public holiday, then Saturdays and Sundays together), ``receipt_days`` (Int64:
+    the days of receipt whose month ends there).
+    """
+    received = pl.date_range(first - timedelta(days=31), last, eager=True).alias("received")
+    ends = (
+        received.to_frame()
+        .select(day=pl.col("received").dt.offset_by("1mo"))
+        .filter(pl.col("day").is_between(first, last))
+    )
+    counts = dict(ends.group_by("day").len().iter_rows())
+    holidays = [day for day in calendar.days(first.year, last.year) if first <= day <= last]
+    rows = [(f"{_say(day)} {day.year}: {calendar.name(day)}", counts.get(day, 0)) for day in holidays]
+    weekends = sum(n for day, n in counts.items() if day.weekday() > 4 and day not in holidays)
+    schema = {"day_off": pl.String, "receipt_days": pl.Int64}
+    return pl.DataFrame([*rows, ("Saturdays and Sundays", weekends)], schema=schema, orient="row")
 
 
 def latest_asks(received: pl.Series, within: int, calendar: Calendar) -> pl.Series:
@@ -238,21 +261,29 @@ def with_due_dates(requests: pl.DataFrame, calendar: Calendar, ask_within: int =
       person was told by the first due date (Art. 12(3)), and never for a refusal (Art. 12(4))
     - ``due``, ``due_credited`` (Date): the last day to answer
     """
-    received = requests["received_on"]
+    received, told = requests["received_on"], requests["extension_notified_on"]
     latest = latest_asks(received, ask_within, calendar)
     paused = requests.select(paused_days=_credited(latest))["paused_days"]
-    ends = [due_dates(received, months, calendar, days) for days in (None, paused) for months in (ONE_MONTH, EXTENDED)]
-    first, extended, first_credited, extended_credited = ends
-    told = pl.col("extension_notified_on")
-    extendable = ~pl.col("outcome").cast(pl.String).is_in(WITHOUT_EXTENSION).fill_null(False)
-    frame = requests.with_columns(first_due=first, paused_days=paused, first_due_credited=first_credited)
-    for suffix, one, three in (("", first, extended), ("_credited", first_credited, extended_credited)):
-        counts = (extendable & (told <= pl.col(f"first_due{suffix}"))).fill_null(False)
-        frame = frame.with_columns(counts.alias("_counts")).with_columns(
-            pl.when("_counts").then(EXTENDED).otherwise(ONE_MONTH).cast(pl.Int8).alias(f"months{suffix}"),
-            pl.when("_counts").then(three).otherwise(one).alias(f"due{suffix}"),
+    first = due_dates(received, ONE_MONTH, calendar)
+    # Few requests are paused, and few extended: only theirs differ from the first due date.
+    some, credited = (paused != 0).arg_true(), first
+    if some.len():
+        credited = first.clone().scatter(
+            some, due_dates(received.gather(some), ONE_MONTH, calendar, paused.gather(some))
         )
-    return frame.drop("_counts")
+    frame = requests.with_columns(
+        first_due=first, paused_days=paused, first_due_credited=credited.alias("first_due_credited")
+    )
+    extendable = ~requests["outcome"].is_in(list(WITHOUT_EXTENSION)).fill_null(False)
+    for suffix, one in (("", first), ("_credited", credited)):
+        counts = (extendable & (told <= one)).fill_null(False)
+        longer, due = counts.arg_true(), one
+        if longer.len():
+            days = paused.gather(longer) if suffix else None
+            due = one.clone().scatter(longer, due_dates(received.gather(longer), EXTENDED, calendar, days))
+        months = pl.Series([ONE_MONTH, EXTENDED], dtype=pl.Int8).gather(counts.cast(pl.UInt32))
+        frame = frame.with_columns(months.alias(f"months{suffix}"), due.alias(f"due{suffix}"))
+    return frame
 
 
 def deadline_table(requests: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:

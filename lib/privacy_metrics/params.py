@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``) stands in one of them; a section that stands in none
-takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``) stands in one of them; a section that
+stands in none takes the library's defaults (``defaults.yaml`` beside this module).
 """
 
 from __future__ import annotations
@@ -187,6 +187,13 @@ class Service(_Section):
     )
 
 
+Right = Literal[
+    "access", "portability", "rectification", "restriction", "erasure", "consent_withdrawal", "objection",
+    "marketing_objection", "automated_decision", "complaint", "other",
+]  # fmt: skip
+"""The rights that a request exercises, as the register's schema has them."""
+
+
 class AccessLog(_Section):
     """Web access logs in the combined format, plain or gzip or zstd.
 
@@ -215,18 +222,38 @@ class Countries(_Section):
 
 
 class RequestRegister(_Section):
-    """The register of data-subject requests: CSV, Parquet or XLSX, by the file's suffix.
+    """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
+    or a database query.
 
     ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values.
     """
 
-    path: str
+    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira", "sql"] = "table"
+    path: str | None = Field(default=None, description="the file; of every kind but sql")
+    query: str | None = Field(default=None, description="of kind sql: SELECT ..., one row per request")
+    connection: str | None = Field(
+        default=None, description="of kind sql: $NAME of an environment variable with the address, or an address"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="the time zone of times that carry none"
+    )
     as_of: date | None = Field(default=None, description="the day it was exported; without it, its latest entry's day")
     columns: dict[str, str] = {}
     values: dict[str, dict[str, str | None]] = {}
     fill: dict[str, str | None] = {}
     date_format: str | None = None
     separator: str = ","
+
+    @model_validator(mode="after")
+    def _whence(self) -> RequestRegister:
+        if self.kind == "sql":
+            if not (self.query and self.connection) or self.path:
+                raise ValueError("kind sql needs query and connection, and no path")
+            if re.search(r"://[^/@]*:[^/@]*@", self.connection):
+                raise ValueError("connection holds a password; put the address into an environment variable: $NAME")
+        elif not self.path or self.query or self.connection:
+            raise ValueError(f"kind {self.kind} needs path, and no query or connection")
+        return self
 
 
 class Sources(_Section):
@@ -246,6 +273,20 @@ class Limits(_Section):
     relative: float | None = Field(default=None, ge=0, le=10)
 
 
+class Budget(_Section):
+    """How much all noisy tables of a period may tell of one person: ``epsilon`` (at ``delta``), or ``rho``."""
+
+    epsilon: float | None = Field(default=None, gt=0, le=20)
+    delta: float = Field(default=0, ge=0, le=1e-3, description="0 for Laplace noise on public keys alone")
+    rho: float | None = Field(default=None, gt=0, le=20)
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Budget:
+        if (self.epsilon is None) == (self.rho is None):
+            raise ValueError("give either epsilon (with delta) or rho")
+        return self
+
+
 class Disclosure(_Section):
     """The disclosure policy: what a released table must hold to; ``internal`` and ``public`` change it for one."""
 
@@ -261,12 +302,53 @@ class Disclosure(_Section):
     ipv4_bits: int = Field(default=16, ge=0, le=16, description="bits kept of an IPv4 address")
     ipv6_bits: int = Field(default=32, ge=0, le=48, description="bits kept of an IPv6 address")
     session_gap: int = Field(default=1800, ge=60, le=86400, description="seconds without a request that end a session")
+    budget: Budget | None = Field(default=None, description="what the noisy tables of a period may tell of a person")
 
     @property
     def limits(self) -> dict[str, Any]:
         """The limits in force for the audience, as ``disclosure.Policy`` takes them."""
         common = {name: getattr(self, name) for name in Limits.model_fields}
         return common | getattr(self, self.audience).model_dump(exclude_none=True)
+
+
+class Noise(_Section):
+    """Noise instead of withholding: differential privacy of a table, with the visitor of the period as the unit.
+
+    ``gaussian`` takes ``rho``, or ``epsilon`` with ``delta``; ``laplace`` takes ``epsilon``; ``keys: threshold`` needs
+    a ``delta`` as well. A visitor counts in at most ``cells`` cells of the table, and with at most ``per_cell`` of a
+    measure in each (one number, or one by measure; people are 1 by themselves).
+    """
+
+    mechanism: Literal["gaussian", "laplace"] = "gaussian"
+    epsilon: float | None = Field(default=None, gt=0, le=20)
+    delta: float = Field(default=0, ge=0, le=1e-3)
+    rho: float | None = Field(default=None, gt=0, le=20)
+    cells: int = Field(ge=1, le=1000, description="most cells of the table that one visitor counts in")
+    per_cell: Annotated[int, Field(ge=1, le=100_000)] | dict[str, Annotated[int, Field(ge=1, le=100_000)]]
+    keys: Literal["public", "threshold"] = "public"
+    confidence: float = Field(default=0.95, ge=0.5, le=0.999, description="of the interval of every figure")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Noise:
+        if (self.epsilon is None) == (self.rho is None):
+            raise ValueError("give either epsilon or rho")
+        if self.mechanism == "laplace" and self.rho is not None:
+            raise ValueError("Laplace noise takes epsilon; rho is for mechanism: gaussian")
+        if self.mechanism == "gaussian" and self.epsilon is not None and not self.delta:
+            raise ValueError("Gaussian noise with epsilon needs a delta too (such as 1e-6), or give rho")
+        if self.keys == "threshold" and not self.delta:
+            raise ValueError(
+                "keys: threshold needs a delta (such as 1e-6): how likely a key of one person may slip out"
+            )
+        if self.delta and self.keys == "public" and (self.mechanism == "laplace" or self.rho is not None):
+            raise ValueError("delta is of no use here: with rho or Laplace noise, only keys: threshold spends it")
+        return self
+
+    def bound(self, measure: str) -> int:
+        """The most that one visitor adds to a cell of ``measure``."""
+        if measure == "people":
+            return 1
+        return self.per_cell if isinstance(self.per_cell, int) else self.per_cell[measure]
 
 
 class TableSpec(_Section):
@@ -276,6 +358,18 @@ class TableSpec(_Section):
     title: str = Field(min_length=1)
     dimensions: list[str] = Field(max_length=4)
     measures: list[Literal["sessions", "hits", "people"]] = Field(default=["sessions", "people"], min_length=1)
+    noise: Noise | None = Field(default=None, description="noise instead of withholding; needs disclosure.budget")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> TableSpec:
+        if self.noise and isinstance(self.noise.per_cell, dict):
+            given, wanted = set(self.noise.per_cell), {m for m in self.measures if m != "people"}
+            if given != wanted:
+                raise ValueError(
+                    f"noise.per_cell has {', '.join(sorted(given)) or 'nothing'}; it must have one number for each of "
+                    f"{', '.join(sorted(wanted))}"
+                )
+        return self
 
 
 class ReportSpec(_Section):
@@ -289,6 +383,32 @@ class Reports(_Section):
     history: int = Field(default=2, ge=0, le=12)
     usage: ReportSpec
     compliance: ReportSpec
+
+
+class California(_Section):
+    """Which rights are which kind of request in the metrics of 11 CCR 7102; a kind without rights is left out."""
+
+    delete: list[Right] = ["erasure"]
+    correct: list[Right] = ["rectification"]
+    know: list[Right] = ["access", "portability"]
+    opt_out_of_sale: list[Right] = []
+    limit: list[Right] = []
+
+    @model_validator(mode="after")
+    def _once(self) -> California:
+        rights = [right for kind in self.model_dump().values() for right in kind]
+        if twice := sorted({right for right in rights if rights.count(right) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands twice; a request is of one kind")
+        return self
+
+
+class Requests(_Section):
+    """How requests are counted."""
+
+    ask_within: int = Field(
+        default=5, ge=0, le=30, description="working days in which identity must be asked for, to credit the pause"
+    )
+    california: California | None = Field(default=None, description="{}: add the table of 11 CCR 7102")
 
 
 class Zones(_Section):
@@ -307,6 +427,7 @@ class Params(_Section):
     disclosure: Disclosure = Disclosure()
     tables: list[TableSpec]
     reports: Reports
+    requests: Requests = Requests()
     zones: Zones = Zones()
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
@@ -316,6 +437,12 @@ class Params(_Section):
         names = [table.name for table in self.tables]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"tables: {', '.join(twice)} stands twice; a table's name is its file's name")
+        noisy = [table.name for table in self.tables if table.noise]
+        if noisy and not self.disclosure.budget:
+            raise ValueError(
+                f"tables: {', '.join(noisy)} has noise; say in disclosure.budget how much the noisy tables of a period "
+                "may tell of a person, such as {epsilon: 1, delta: 1e-6}"
+            )
         return self
 
     @property

@@ -171,7 +171,7 @@ def make_sample(
             with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
                 file.write(content)
             progress(number, len(days))
-        _requests(seed, parsed).write_csv(new / "requests.csv")
+        make_register(parsed, seed).write_csv(new / "requests.csv")
 
     folders.replace(folder, build)
 
@@ -592,8 +592,8 @@ AS_OF = date(2026, 10, 1)
 """The day on which the sample's register was exported."""
 
 
-def _requests(seed: int, periods: Sequence[Period]) -> pl.DataFrame:
-    """About 150 requests a quarter, as a tracker would export them on AS_OF."""
+def make_register(periods: Sequence[Period], seed: int = 20260701) -> pl.DataFrame:
+    """The register of about 150 requests a quarter, all columns text, as a tracker would export it on AS_OF."""
     rng = np.random.default_rng([seed, 5])
     rows: list[dict[str, str]] = []
     for period in periods:

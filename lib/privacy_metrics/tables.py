@@ -6,7 +6,7 @@ Text from data is only ever text: great_tables escapes cells, and what is made h
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -17,6 +17,7 @@ import polars as pl
 from . import requests
 from .charts import category, growth, label, period_title, span_title
 from .disclosure import TOTAL, Release
+from .params import Period
 
 WITHHELD = "withheld"
 _MUTED, _RULE = "#52606D", "#D9DEE4"
@@ -29,18 +30,20 @@ def table(
     ranked: bool = False,
     pivot: str | None = None,
     measure: str | None = None,
+    only: Mapping[str, str] | None = None,
 ) -> gt.GT:
     """A release as a table: margins last and bold, ``withheld`` where a value is, the policy below.
 
-    At most ``rows`` categories are shown (all: None), the largest by ``measure`` first when ``ranked``; how many more
-    there are is said. With ``pivot`` that dimension's categories become columns of one ``measure``. Raises TypeError
-    for anything but a Release.
+    A table with noise has each figure's interval beside it. At most ``rows`` categories are shown (all: None), the
+    largest by ``measure`` first when ``ranked``; how many more there are is said. With ``pivot`` that dimension's
+    categories become columns of one ``measure``. ``only`` keeps one category of a dimension, as
+    ``{"right": "erasure"}``. Raises TypeError for anything but a Release.
     """
     if not isinstance(release, Release):
         raise TypeError(f"a table shows a Release, not a {type(release).__name__}: ask the workbook for a table")
-    frame = release.frame
+    frame = release.frame.filter(*(pl.col(d) == c for d, c in (only or {}).items())).drop(*(only or {}))
     measures = list(release.measures)
-    dimensions = list(release.dimensions)
+    dimensions = [d for d in release.dimensions if d not in (only or {})]
     wanted = measure or measures[0]
     if pivot:
         dimensions.remove(pivot)
@@ -55,14 +58,24 @@ def table(
             [0 if v is None and (*key, column) not in hidden else v for key, v in zip(keys, frame[column], strict=True)]
             for column, keys in ((c, list(frame.select(dimensions).iter_rows())) for c in columns)
         ]
+        spans = _spans(release, wanted, [*dimensions, pivot])
+        keys = list(frame.select(dimensions).iter_rows())
         frame = frame.select(dimensions).with_columns(
-            *(pl.Series(m, c, dtype=pl.Int64) for m, c in zip(measures, cells, strict=True))
+            *(pl.Series(m, c, dtype=pl.Int64) for m, c in zip(measures, cells, strict=True)),
+            *(
+                pl.Series(f"{m}_between", [_between(spans.get((*key, c))) for key in keys], dtype=pl.String)
+                for m, c in zip(measures if spans else [], columns, strict=False)
+            ),
         )
         heads: dict[str, Any] = {
             m: TOTAL if c == TOTAL else category(pivot, c) for m, c in zip(measures, columns, strict=True)
         }
     else:
-        frame = frame.select(*dimensions, *measures)
+        spans = {m: _spans(release, m, dimensions) for m in measures if release.bounds}
+        keys = list(frame.select(dimensions).iter_rows())
+        frame = frame.select(*dimensions, *measures).with_columns(
+            pl.Series(f"{m}_between", [_between(spans[m].get(key)) for key in keys], dtype=pl.String) for m in spans
+        )
         heads = {m: label(m) for m in measures}
     # Of the margins only the grand total (of each period) is shown: the data files hold the others.
     free = [pl.col(d) == TOTAL for d in dimensions if d != "period"]
@@ -79,13 +92,17 @@ def table(
         for d in dimensions
     )
     bold = list(range(inner.height - more, shown.height))
+    # Each figure's interval stands beside it.
+    pairs = [(m, f"{m}_between") for m in measures if f"{m}_between" in shown.columns]
+    shown = shown.select(*dimensions, *(c for m in measures for c in (m, f"{m}_between") if c in shown.columns))
+    heads |= {b: f"{100 * release.policy.confidence:g} % interval" for _, b in pairs}
     made = (
         _Table(shown, id=f"table-{release.name}")
         .tab_header(title=title or release.title, subtitle=span_title(_periods(release)))
         .cols_label(heads | {d: label(d) for d in dimensions})
         .fmt_integer(columns=measures)
         .sub_missing(columns=measures, missing_text=WITHHELD)
-        .cols_align("right", columns=measures)
+        .cols_align("right", columns=[*measures, *(b for _, b in pairs)])
         .tab_source_note(release.footnote)
     )
     if more:
@@ -96,12 +113,206 @@ def table(
             made = made.tab_style(gt.style.text(color=_MUTED, style="italic"), gt.loc.body(columns=m, rows=empty))
     if bold:
         made = made.tab_style(gt.style.text(weight="bold"), gt.loc.body(rows=bold))
-    return made.tab_options(
-        table_width="100%", table_font_names=["Arial", "Liberation Sans", "sans-serif"], table_font_size="14px",
-        heading_align="left", heading_title_font_size="17px", heading_subtitle_font_size="12px",
-        column_labels_font_weight="bold", source_notes_font_size="12px", data_row_padding="5px",
-        table_border_top_style="hidden", table_border_bottom_color=_RULE,
-    )  # fmt: skip
+    return made.tab_options(**_LOOK)
+
+
+_LOOK: dict[str, Any] = {
+    "table_width": "100%", "table_font_names": ["Arial", "Liberation Sans", "sans-serif"], "table_font_size": "14px",
+    "heading_align": "left", "heading_title_font_size": "17px", "heading_subtitle_font_size": "12px",
+    "column_labels_font_weight": "bold", "source_notes_font_size": "12px", "data_row_padding": "5px",
+    "table_border_top_style": "hidden", "table_border_bottom_color": _RULE,
+}  # fmt: skip
+
+
+def handled(book: Mapping[str, Release], by: str) -> gt.GT:
+    """How the requests of each right, group of people or channel were handled: one row each, from several releases.
+
+    ``by`` is ``right``, ``subject_group`` or ``channel``. Columns: received, closed, of these refused in whole or in
+    part, open, of these overdue, extended, and what part of those that fell due was answered on time, with its Wilson
+    interval. By right they are of all requests in the period; by group or channel of those received in it.
+    """
+    if by not in _HANDLED:
+        raise ValueError(f"requests are handled by {', '.join(_HANDLED)}, and not by {by}")
+    made = [_checked(book[name]) for name in _HANDLED[by]]
+    received, judged = made[0], made[-1]
+    names = list(dict.fromkeys(name for release in made for name in release.margin(by)[by]))
+    names.sort(key=lambda name: (requests.rank(by, name), name))
+    rows = []
+    for name in [*names, TOTAL]:
+        at = {} if name == TOTAL else {by: name}
+        due = judged.value("requests", **at)
+        kept = judged.value("requests", **at, **{"on_time" if by == "right" else "kept": "on time"})
+        counts = _counts_by_right(made, at) if by == "right" else _counts_of_received(made, at)
+        rows.append([name if name == TOTAL else category(by, name), *map(number, counts), *_part(kept, due)])
+    heads = [label(by), "Received", "Closed", "Refused", "Open", "Overdue", "Extended", "On time", "Share"]
+    whose = "" if by == "right" else "All but the last two columns are of the requests received in the period. "
+    note = (
+        f"{whose}Refused: of the closed ones, in whole or in part. Overdue: of the open ones. On time: of those that "
+        "fell due, strictly, with the 95 % Wilson interval."
+    )
+    footnote = received.footnote if by == "right" else judged.footnote
+    return _made(f"handled-{by}", received.title, received, heads, rows, [footnote, note])
+
+
+_HANDLED = {
+    "right": (
+        "requests_by_right", "requests_by_outcome", "requests_by_ground", "requests_open", "requests_extended",
+        "requests_on_time",
+    ),
+    "subject_group": (
+        "requests_by_group", "requests_stands_by_group", "requests_extended_by_group", "requests_on_time_by_group",
+    ),
+    "channel": (
+        "requests_by_channel", "requests_stands_by_channel", "requests_extended_by_channel",
+        "requests_on_time_by_channel",
+    ),
+}  # fmt: skip
+"""By what requests are broken down, and the releases with their counts: what was received first, on time last."""
+
+
+def _counts_by_right(made: Sequence[Release], at: dict[str, str]) -> list[int | None]:
+    received, closed, refused, waiting, extended = (release.value("requests", **at) for release in made[:-1])
+    return [received, closed, refused, waiting, made[3].value("requests", **at, due="overdue"), extended]
+
+
+def _counts_of_received(made: Sequence[Release], at: dict[str, str]) -> list[int | None]:
+    received, stands, extended = made[:-1]
+    closed, waiting = (received.value("requests", **at, open=name) for name in requests.CLOSED)
+    refused, overdue = (stands.value("requests", **at, stands=name) for name in (requests.ENDED[1], requests.OPEN[1]))
+    told = extended.value("requests", **at, extended=requests.EXTENDED[0])
+    return [received.value("requests", **at), closed, refused, waiting, overdue, told]
+
+
+def _checked(release: Release) -> Release:
+    if not isinstance(release, Release):
+        raise TypeError(f"a table shows a Release, not a {type(release).__name__}: ask the workbook for a table")
+    return release
+
+
+def _part(part: int | None, whole: int | None) -> tuple[str, str]:
+    """A count of a whole and its share with the interval: ``38 of 40``, ``95 % (83–98)``."""
+    if part is None or whole is None:
+        return WITHHELD, WITHHELD
+    if not whole:
+        return "–", "–"
+    low, high = (requests.percent(end).removesuffix(" %") for end in requests.wilson(part, whole))
+    return f"{part:,} of {whole:,}", f"{requests.percent(part / whole)} ({low}–{high})"
+
+
+def percentiles(release: Release) -> gt.GT:
+    """From a life table by right: within how many days half and nine in ten were answered, with their 95 % intervals.
+
+    A percentile that is not reached says so. Open requests count for as long as they were seen.
+    """
+    (by,) = (d for d in _checked(release).dimensions if d != "day")
+    names = [n for n in release.frame[by].unique(maintain_order=True) if n != TOTAL]
+    rows = []
+    for name in [*names, TOTAL]:
+        course = requests.waiting(release, **({} if name == TOTAL else {by: name}))
+        said = name if name == TOTAL else category(by, name)
+        if course is None:
+            rows.append([said, *[WITHHELD] * 4])
+            continue
+        cells = [number(course.requests), number(course.still_open)]
+        for share in (0.5, 0.9):
+            day, (low, high) = course.percentile(share), course.percentile_band(share)
+            cells.append(f"{_day(day)} ({_day(low)} to {_day(high)})")
+        rows.append([said, *cells])
+    heads = [label(by), "Requests", "Still open", "Half within days", "Nine in ten within days"]
+    return _made(f"percentiles-{release.name}", release.title, release, heads, rows, [release.footnote, *release.notes])
+
+
+def _day(day: int | None) -> str:
+    return "not reached" if day is None else f"{day:,}"
+
+
+def compared(release: Release) -> gt.GT:
+    """The counts of a trend period by period, and whether the last differs from the one before by more than chance.
+
+    A change is called one where two counts at a steady rate would be so unlike in fewer than 27 of 10,000 cases
+    (``requests.differs``), which is what lies outside the limits of a control chart.
+    """
+    periods = _periods(_checked(release))
+    (by,) = (d for d in release.dimensions if d != "period")
+    now = release.frame.filter(pl.col("period") == periods[-1])
+    names = [n for n in release.frame[by].unique(maintain_order=True) if n != TOTAL]
+    names.sort(key=lambda name: (requests.rank(by, name), name))
+    measure = release.measures[0]
+    rows = []
+    for name in [*names, *([TOTAL] if now.height else [])]:
+        at = {} if name == TOTAL else {by: name}
+        values = [release.value(measure, period=p, **at) for p in periods]
+        said = "–"
+        if len(periods) > 1:
+            days = [len(Period.parse(p).days) for p in periods[-2:]]
+            said = _change(values[-1], values[-2], *reversed(days))
+        rows.append([name if name == TOTAL else category(by, name), *map(number, values), said])
+    heads = [label(by), *map(period_title, periods), "Change"]
+    return _made(f"compared-{release.name}", release.title, release, heads, rows, [
+        release.footnote, "A change is called one only where chance would give it in fewer than 27 of 10,000 cases.",
+    ])  # fmt: skip
+
+
+def _change(now: int | None, before: int | None, days: int, days_before: int) -> str:
+    if now is None or before is None:
+        return WITHHELD
+    if requests.differs(now, before, days, days_before) >= requests.CHANCE:
+        return "within chance"
+    return f"changed: {now - before:+,}".replace("-", "−")
+
+
+def california(book: Mapping[str, Release]) -> gt.GT | say:
+    """The counts and days of 11 CCR 7102, by kind of request; a sentence where they are not asked for.
+
+    The days are the Kaplan-Meier median: open requests count for as long as they were seen.
+    """
+    if "requests_california" not in book:
+        return say(
+            "California's table (11 CCR 7102) is not asked for: `requests.california` in the parameters gives it."
+        )
+    counts, waited = _checked(book["requests_california"]), book["requests_california_waiting"]
+    kinds = [k for k in counts.frame["kind"].unique(maintain_order=True) if k != TOTAL]
+    rows = []
+    for kind in kinds:
+        course = requests.waiting(waited, kind=kind)
+        median = WITHHELD if course is None else _day(course.percentile(0.5))
+        cells = [counts.value("requests", kind=kind, response=r) for r in requests.CALIFORNIA]
+        rows.append([category("kind", kind), number(counts.value("requests", kind=kind)), *map(number, cells), median])
+    heads = ["Kind of request", "Received", *(category("response", r) for r in requests.CALIFORNIA), "Median days"]
+    return _made("california", counts.title, counts, heads, rows, [counts.footnote, *counts.notes], bold_last=False)
+
+
+def _made(
+    key: str, title: str, release: Release, heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str],
+    bold_last: bool = True,
+) -> gt.GT:  # fmt: skip
+    """A table of text that was made of releases: the first column names the rows, the last row is the total."""
+    columns = [f"c{n}" for n in range(len(heads))]
+    frame = pl.DataFrame([list(row) for row in rows], schema=dict.fromkeys(columns, pl.String), orient="row")
+    made = (
+        _Table(frame, id=f"table-{key}")
+        .tab_header(title=title, subtitle=span_title(_periods(release)))
+        .cols_label(dict(zip(columns, heads, strict=True)))
+        .cols_align("right", columns=columns[1:])
+        # Many columns would leave the rows' names so little room that these break within words.
+        .tab_style(gt.style.css("width:14%"), gt.loc.body(columns=columns[:1], rows=list(range(len(rows) - bold_last))))
+    )
+    for note in notes:
+        made = made.tab_source_note(note)
+    if bold_last and rows:
+        made = made.tab_style(gt.style.text(weight="bold"), gt.loc.body(rows=[len(rows) - 1]))
+    return made.tab_options(**_LOOK)
+
+
+def _spans(release: Release, measure: str, keys: list[str]) -> dict[tuple[str, ...], tuple[int, int]]:
+    if not release.bounds:
+        return {}
+    rows = release.frame.select(*keys, f"{measure}_low", f"{measure}_high").iter_rows()
+    return {tuple(row[:-2]): (row[-2], row[-1]) for row in rows}
+
+
+def _between(span: tuple[int, int] | None) -> str:
+    return "" if span is None else f"{span[0]:,} to {span[1]:,}"
 
 
 def _periods(release: Release) -> list[str]:
@@ -153,6 +364,10 @@ def figure(
     if not isinstance(release, Release):
         raise TypeError(f"a key figure is a Release's, not a {type(release).__name__}'s: ask the workbook for a table")
     measure = measure or release.measures[0]
+    at = cell | ({"period": release.period} if "period" in release.dimensions else {})
+    if span := release.interval(measure, **at):
+        interval = f"{100 * release.policy.confidence:g} % interval {_between(span)}"
+        note = f"{note}; {interval}" if note else interval
     if "period" not in release.dimensions:
         return Figure(name or label(measure), number(release.value(measure, **cell)), "", note)
     periods = _periods(release)
@@ -162,7 +377,28 @@ def figure(
         before = release.value(measure, **cell, period=periods[-2])
         against = f"against {number(before)} in {period_title(periods[-2])}"
         change = against if now is None or before is None else f"{growth(now, before)} {against}"
+        if now is not None and before is not None and measure == "requests":
+            # Few requests differ from few by chance: a change is called one where chance seldom gives it.
+            days = [len(Period.parse(p).days) for p in periods[-2:]]
+            if requests.differs(now, before, *reversed(days)) >= requests.CHANCE:
+                change = f"within chance of {against.removeprefix('against ')}"
+        earlier = release.interval(measure, **cell, period=periods[-2])
+        if span and earlier and span[0] <= earlier[1] and earlier[0] <= span[1]:
+            change = f"within the noise {against}"
     return Figure(name or label(measure), number(now), change, note)
+
+
+def due_within(release: Release, days: int) -> Figure:
+    """How many open requests (``requests_open``) fall due within 7, 30 or 90 days, as a key figure."""
+    upto = {7: 2, 30: 3, 90: 4}
+    if days not in upto:
+        raise ValueError(f"requests are counted by whether they fall due within {', '.join(map(str, upto))} days")
+    at = {"period": release.period} if "period" in _checked(release).dimensions else {}
+    counts = [release.value(release.measures[0], **at, due=due) for due in requests.DUE[1 : upto[days]]]
+    known = [count for count in counts if count is not None]
+    return Figure(
+        f"Due within {days} days", number(sum(known)) if len(known) == len(counts) else WITHHELD, "", "not overdue yet"
+    )
 
 
 def share(release: Release, name: str, *, whole: str = "", note: str = "", **parts: Sequence[str]) -> Figure:

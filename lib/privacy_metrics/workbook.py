@@ -19,12 +19,28 @@ from typing import Any
 import polars as pl
 
 from . import folders, geography, requests, sources, technical
-from .deadlines import Calendar
-from .disclosure import Cells, Policy, Release, audit_tables, control, load, release, save, trend, view
+from .deadlines import Calendar, deadline_table, with_due_dates
+from .disclosure import (
+    Cells,
+    Ledger,
+    Policy,
+    Release,
+    audit_tables,
+    control,
+    leaks,
+    load,
+    noisy,
+    release,
+    save,
+    trend,
+    view,
+)
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
+KNOWN = "known"
+"""The keyed marks of what no output may hold (``leaks.Marks``)."""
 LAYOUT = 3
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
@@ -44,6 +60,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     """
     for spec in params.tables:
         technical.check(spec)
+        technical.keys(spec, params, period)
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
@@ -57,9 +74,9 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         def build(new: Path) -> None:
             new.chmod(0o700)
             if old and old["state"]["technical"] == state["technical"]:
-                for name in FRAMES:
+                for name in (*FRAMES, KNOWN):
                     shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
+                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data")}
             else:
                 record = _read(params, period, found, key, new, progress)
             record |= _read_requests(params, new)
@@ -123,16 +140,34 @@ def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
     paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
     stats = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if p.exists() and (s := p.stat())]
     kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
-    limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+_COLLECTED = {"ipv4_bits", "ipv6_bits", "session_gap"}
+
+
+def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
+    """What the sessions of a period follow from, in one fingerprint: what the files hold, not where and since when.
+
+    The privacy budget goes by it: the same data, collected again, gets the noise that it got before.
+    """
+    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
+    files = sorted(file["fingerprint"] for file in inputs)
+    return hashlib.sha256(json.dumps([period.label, files, kept, limits], sort_keys=True).encode()).hexdigest()
 
 
 def _state_of_requests(params: Params) -> str:
     spec = params.sources.requests
     if not spec:
         return ""
-    path = params.path(spec.path)
-    stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    path = params.path(spec.path) if spec.path else None
+    if path:
+        stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+    else:  # a database has no date: what it answers is compared
+        register = requests.read_source(spec, None, zone=params.organisation.time_zone, as_of=spec.as_of)
+        stat = register.fingerprint
     kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
@@ -142,22 +177,19 @@ def _read_requests(params: Params, new: Path) -> dict[str, Any]:
     spec = params.sources.requests
     if not spec:
         return {"requests": None, "register_inputs": []}
-    path = params.path(spec.path)
-    mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
-    register = requests.read_register(
-        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
-    )
-    used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
-    used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
-    kept = register.requests.with_columns(
-        request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
-    )
+    path = params.path(spec.path) if spec.path else None
+    zone = params.organisation.time_zone
+    register = requests.read_source(spec, path, zone=zone, as_of=spec.as_of or date.today())
+    kept = register.without_ids()
     for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
         frame.write_parquet(new / f"{name}.parquet", compression="zstd")
         (new / f"{name}.parquet").chmod(0o600)
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
+    if path is None:
+        source = {"file": f"the query of {spec.connection}", "bytes": None, "fingerprint": register.fingerprint}
+        return {"requests": record, "register_inputs": [source]}
     return {"requests": record, "register_inputs": [_input(params, path)]}
 
 
@@ -176,12 +208,14 @@ def _read(
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
     hits = technical.Hits(params, period, key, countries)
+    marks = leaks.Marks(key)
     total = sum(path.stat().st_size for _, files in found for path in files.paths)
     before = 0
     notes: list[str] = []
     for source, files in found:
         for lines in sources.read(source, files):
             hits.add(lines)
+            marks.add(lines)
             if progress:
                 progress(before + files.done, total, hits.account["read"])
         before += files.done
@@ -192,7 +226,8 @@ def _read(
         notes.append("countries: none were looked up (sources.countries.none)")
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
     frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    for name in FRAMES:
+    frames[KNOWN] = marks.frame()
+    for name in (*FRAMES, KNOWN):
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
         (new / f"{name}.parquet").chmod(0o600)
     files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
@@ -204,7 +239,13 @@ def _read(
             "is it the right period, and are these the right logs (sources.technical)?"
         )
     assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {"period": period.label, "account": account, "technical_inputs": inputs, "notes": notes}
+    return {
+        "period": period.label,
+        "account": account,
+        "technical_inputs": inputs,
+        "notes": notes,
+        "data": _data(params, period, inputs),
+    }
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -315,29 +356,48 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
     policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
-    tables = [technical.cells(spec, frames, period) for spec in params.tables]
+    tables = [technical.cells(spec, frames, period) for spec in params.tables if not spec.noise]
     made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:
         for table in _request_cells(params, period, zone, record["requests"]):
-            if table.name == "register_account":
+            if table.name in requests.ABOUT_NOBODY:
                 made |= release([table], uncontrolled)
             elif policy.audience == "internal" and set(table.dimensions) <= HANDLING:
                 made |= release([table], replace(policy, exact=True))
             else:
-                tables.append(table)
+                tables.append(replace(table, exact=HANDLING) if policy.audience == "internal" else table)
         notes += record["requests"]["notes"]
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
-    made = controlled | made
+    made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.disclosure.budget:
+        notes.append(_ledger(params).says(period.label))
     more = {
         "fingerprint": _fingerprint(params, record), "known": _labels(params, period), "notes": notes,
         "inputs": record["inputs"], "audit": asdict(audit) if audit else None,
         "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
     }  # fmt: skip
     return made, tables, more
+
+
+def _noisy(
+    params: Params, period: Period, frames: dict[str, pl.DataFrame], policy: Policy, data: str
+) -> dict[str, Release]:
+    """The tables with noise, each as it was drawn before of the same data, or paid for from the budget now."""
+    made = {}
+    for spec in params.tables:
+        if spec.noise:
+            table = technical.contributions(spec, frames, params, period)
+            made[spec.name] = noisy(table, spec.noise, policy, data, _ledger(params))
+    return made
+
+
+def _ledger(params: Params) -> Ledger:
+    assert params.disclosure.budget is not None
+    return Ledger(params.path(params.zones.confidential) / "noise", params.disclosure.budget)
 
 
 def _save(releases: dict[str, Release], cells: Sequence[Cells], more: dict[str, Any], folder: Path) -> None:
@@ -414,7 +474,7 @@ def _known(params: Params, period: Period) -> list[Table]:
         view(release, number)
         for other, version, number in _others(params, period)
         for release in _read_releases(params, other, _published(params, other, version)).releases.values()
-        if release.policy.people and not release.policy.exact
+        if release.policy.people and not release.policy.exact and not release.policy.noise
     ]
 
 
@@ -425,16 +485,19 @@ def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> di
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:
     """Of all that a period's releases are made from."""
-    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation"})
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests"})
     code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
-    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [Path(technical.__file__)]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [
+        Path(technical.__file__),
+        Path(__file__).with_name("deadlines.py"),
+    ]
     digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
     return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
-    "flow",
+    "flow", "overdue_for", "contact", "standing", "kind", "response", "kept",
 }  # fmt: skip
 """Dimensions that say when and how a request was handled, and nothing of the person.
 
@@ -449,10 +512,38 @@ def _request_cells(params: Params, period: Period, zone: Path, record: dict[str,
         pl.read_parquet(zone / "requests.parquet"), pl.read_parquet(zone / "requests_excluded.parquet"),
         record["read"], tuple(record["notes"]),
     )  # fmt: skip
-    company = params.organisation
-    days = Calendar(company.country, company.subdivision, extra=company.extra_holidays)
     as_of = date.fromisoformat(record["as_of"])
-    return requests.request_tables(register, days, period.first, period.last, as_of, period.label)
+    california = params.requests.california
+    return requests.request_tables(
+        register, _calendar(params), period.first, period.last, as_of, period.label,
+        ask_within=params.requests.ask_within, california=california.model_dump() if california else None,
+    )  # fmt: skip
+
+
+def _calendar(params: Params) -> Calendar:
+    company = params.organisation
+    return Calendar(company.country, company.subdivision, extra=company.extra_holidays)
+
+
+def deadlines(params: Params, period: Period) -> Path:
+    """Writes ``deadlines.csv`` into the confidential zone: why each open request's due date is what it is, in words.
+
+    Of the requests open at the end of the period, most urgent first; columns as in ``deadlines.deadline_table``, with
+    the row of the register for the request's id. Raises WorkbookError where the period has no register.
+    """
+    zone, record = params.confidential(period), _record(params.confidential(period))
+    if record is None or record["requests"] is None:
+        why = "is not collected" if record is None else "has no register of requests (sources.requests)"
+        raise WorkbookError(f"{period.label} {why}: there are no deadlines to explain")
+    day = min(period.last, date.fromisoformat(record["requests"]["as_of"]))
+    known = requests.as_known(pl.read_parquet(zone / "requests.parquet"), day)
+    waiting = known.filter(pl.col("ended_on").is_null(), pl.col("role") == "controller")
+    days = _calendar(params)
+    table = deadline_table(with_due_dates(waiting, days, params.requests.ask_within), days)
+    path = zone / "deadlines.csv"
+    path.unlink(missing_ok=True)
+    _write_private(path, table.sort("due", "received_on", "request_id").write_csv().encode())
+    return path
 
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:

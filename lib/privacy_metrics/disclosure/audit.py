@@ -73,6 +73,8 @@ class Table:
     frame: pl.DataFrame
     version: int = 0
     nesting: tuple[Nesting, ...] = ()
+    exact: frozenset[str] = frozenset()
+    """Dimensions whose counts every reader has: a cell that only these name is known, and is not withheld."""
 
 
 @dataclass
@@ -87,6 +89,8 @@ class System:
     """The true values; NaN where only a reader's view is known and the cell is withheld."""
     fixed: list[bool] = field(default_factory=list)
     """Whether the cell belongs to an earlier publication: it can no longer be withheld, or stays as it was."""
+    open: list[bool] = field(default_factory=list)
+    """Whether every reader has the cell's value from elsewhere; such a cell is fixed, too."""
     held: list[bool] = field(default_factory=list)
     least: list[float] = field(default_factory=list)
     """What a reader knows a value to be at least: 1 of a category that is listed, 0 of a combination."""
@@ -116,14 +120,9 @@ class System:
         return np.array([row[3] for row in self.rows])
 
 
-def system(tables: Iterable[Table], link: bool = True) -> System:
-    """The system of all ``tables`` together: same cells are the same variables.
-
-    Without ``link``, each table is a world of its own: what tables, periods and versions say of each other is left out.
-    """
+def system(tables: Iterable[Table]) -> System:
+    """The system of all ``tables`` together: same cells are the same variables."""
     made = System()
-    if not link:
-        tables = [alone(table, n) for n, table in enumerate(tables)]
     parts: list[tuple[Table, dict[tuple[str, ...], Cell]]] = []
     for table in tables:
         parts.append((table, _add_cells(made, table)))
@@ -135,9 +134,8 @@ def system(tables: Iterable[Table], link: bool = True) -> System:
     _add_balance(made)
     _add_order(made)
     before = len(made.rows)
-    if link:
-        _add_periods(made)
-        _add_versions(made)
+    _add_periods(made)
+    _add_versions(made)
     made.related = list(range(before, len(made.rows)))
     return made
 
@@ -159,6 +157,11 @@ def scope(table: Table, key: dict[str, str]) -> Cell:
     return (f"{table.period}#{table.version}", table.population, frozenset(named.items()))
 
 
+def known_anyway(table: Table, cell: Cell) -> bool:
+    """Whether the readers of a table have this cell's value from elsewhere: it names dimensions of ``exact`` only."""
+    return bool(table.exact) and {dimension for dimension, _ in cell[2]} <= table.exact
+
+
 def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
     cells: dict[tuple[str, ...], Cell] = {}
     frame = table.frame
@@ -176,14 +179,24 @@ def _add_cells(made: System, table: Table) -> dict[tuple[str, ...], Cell]:
                 at = made.index[cell, measure] = len(made.value)
                 made.cell_of.append(place)
                 made.value.append(np.nan if value is None else float(value))
-                made.fixed.append(table.version > 0)
+                made.open.append(known_anyway(table, cell))
+                made.fixed.append(table.version > 0 or made.open[-1])
                 made.held.append(held[number])
                 made.latent.append(False)
-                made.least.append(1.0 if len(cell[2]) < 2 and measure in LISTED and value != 0 else 0.0)
+                made.least.append(_least(cell, measure, value))
             elif value is not None:
                 # What one table withholds, another one may say.
                 made.value[at], made.held[at] = float(value), held[number] and made.held[at]
     return cells
+
+
+def _least(cell: Cell, measure: str, value: int | None) -> float:
+    """What a reader knows a value to be at least: a category that is listed holds somebody.
+
+    A cell with sessions has people; so of a cell that has people, 0 of them is never taken for possible.
+    """
+    listed = len(cell[2]) < 2 and measure in LISTED
+    return 1.0 if value != 0 and (listed or (measure == "people" and value is not None)) else 0.0
 
 
 def _lines(table: Table, along: str) -> list[tuple[tuple[str, ...] | None, list[tuple[str, ...]]]]:
@@ -275,7 +288,13 @@ def _latent(made: System, cell: Cell, parent: str, category: str, measure: str) 
         made.index[part, measure] = len(made.value)
         made.cell_of.append(made.cells.setdefault(part, len(made.cells)))
         made.value.append(np.nan)
-        for column, value in ((made.fixed, True), (made.held, True), (made.latent, True), (made.least, 0.0)):
+        for column, value in (
+            (made.fixed, True),
+            (made.open, False),
+            (made.held, True),
+            (made.latent, True),
+            (made.least, 0.0),
+        ):
             column.append(value)  # type: ignore[arg-type]
     return made.index[part, measure]
 
@@ -459,13 +478,17 @@ def _far(values: np.ndarray) -> float:
     return max(1e7, 10 * float(np.nanmax(values, initial=1.0)))
 
 
+def _solution(solver: Any) -> np.ndarray | None:
+    solver.run()
+    fine = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return np.array(solver.getSolution().col_value) if fine else None
+
+
 def _whole(solver: Any, count: int, nodes: int = 500) -> np.ndarray | None:
     """A best solution whose first ``count`` values are whole numbers; None where none is found in ``nodes`` nodes."""
-    solver.run()
-    if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
-        found = np.array(solver.getSolution().col_value)
-        if (np.abs(found[:count] - np.round(found[:count])) < 1e-6).all():
-            return found
+    found = _solution(solver)
+    if found is not None and (np.abs(found[:count] - np.round(found[:count])) < 1e-6).all():
+        return found
     kind = np.full(count, highspy.HighsVarType.kInteger)
     solver.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kind)
     solver.setOptionValue("mip_max_nodes", nodes)
@@ -623,6 +646,7 @@ class _Attack:
         self.count = matrix.shape[1]
         self.matrix, self.low, self.high, self.floor = matrix, low, high, least
         self.solver = programme(matrix, low, high, least, np.full(self.count, _far(point)))
+        self.point, self.near, self.upper = point, None, np.zeros(0)
         self.least, self.most = point.copy(), point.copy()
         self.done = np.zeros(self.count, bool)
         self.programmes = 0
@@ -647,20 +671,56 @@ class _Attack:
                 self._prove_one(at, required[at])
 
     def _prove_one(self, at: int, required: float) -> None:
-        ends = []
-        for sign in (1.0, -1.0):
-            cost = np.zeros(self.count)
-            cost[at] = sign
-            ends.append((cost, self._solve(cost)))
-            if self.most[at] - self.least[at] >= required - 1e-6:
-                return
-        if np.isfinite(required) and sum(end for _, end in ends) < required - 1e-6:
+        if np.isfinite(required):
+            # Near the point, and only as far as is needed: what is found there is whole, most of the time.
+            for goal in (self.least[at] + required, self.most[at] - required):
+                if goal >= self.floor[at]:
+                    self._reach(at, float(goal))
+                if not self._short_at(at, required):
+                    return
+        cost = np.zeros(self.count)
+        cost[at] = 1.0
+        top, bottom = np.floor(self._solve(cost) + 1e-6), np.ceil(-self._solve(-cost) - 1e-6)
+        if np.isfinite(required) and top - bottom < required - 1e-6:
             return  # not even fractions reach as far
-        # What fractions reach, whole numbers may not: they are sought where none was met on the way.
-        for (cost, end), seen in zip(ends, (self.most[at], -self.least[at]), strict=True):
-            if seen < np.floor(end + 1e-6):
-                self._seek(cost)
+        for goal in (top, bottom):
+            if not self.least[at] <= goal <= self.most[at]:
+                self._reach(at, float(goal))
+            if not self._short_at(at, required):
+                return
         self.done[at] = True
+
+    def _reach(self, at: int, goal: float) -> None:
+        """Looks for a whole solution in which the value is ``goal`` and as little as possible is otherwise."""
+        if self.near is None:
+            both = sparse.hstack([self.matrix, -self.matrix])
+            shift = self.matrix @ self.point
+            room = np.maximum(self.point - self.floor, 0.0)
+            upper = np.concatenate([np.full(self.count, _far(self.point)), room])
+            low, high = self.low - shift, self.high - shift
+            self.near, self.upper = programme(both, low, high, np.zeros(2 * self.count), upper), upper
+            self.near.changeColsCost(2 * self.count, np.arange(2 * self.count, dtype=np.int32), np.ones(2 * self.count))
+        move = goal - self.point[at]
+        up, down = (move, 0.0) if move > 0 else (0.0, -move)
+        self.near.changeColBounds(at, up, up)
+        self.near.changeColBounds(self.count + at, down, down)
+        random = np.random.default_rng(at)
+        numbers = np.arange(2 * self.count, dtype=np.int32)
+        for turn in range(4):
+            if turn:  # at other prices, another way: one that is whole is often among the first
+                self.near.changeColsCost(2 * self.count, numbers, 1.0 + 0.3 * random.random(2 * self.count))
+            self.programmes += 1
+            found = _solution(self.near) if turn < 3 else _whole(self.near, 2 * self.count, nodes=20)
+            if found is None:
+                break
+            self._witness(self.point + np.round(found[: self.count] - found[self.count :]))
+            if self.least[at] <= goal <= self.most[at]:
+                break
+        self.near.changeColBounds(at, 0.0, float(self.upper[at]))
+        self.near.changeColBounds(self.count + at, 0.0, float(self.upper[self.count + at]))
+
+    def _short_at(self, at: int, required: float) -> bool:
+        return bool(self.most[at] - self.least[at] < required - 1e-6)
 
     def _short(self, required: np.ndarray) -> np.ndarray:
         return self.most - self.least < required - 1e-6
@@ -680,13 +740,6 @@ class _Attack:
         found = np.array(self.solver.getSolution().col_value)
         self._witness(np.round(found))
         return float(cost @ found)
-
-    def _seek(self, cost: np.ndarray) -> None:
-        self.programmes += 1
-        self.solver.changeColsCost(self.count, self.numbers, -cost)
-        found = _whole(self.solver, self.count)
-        if found is not None:
-            self._witness(np.round(found))
 
     def _witness(self, found: np.ndarray) -> None:
         sums = self.matrix @ found

@@ -41,6 +41,10 @@ class Policy:
     """How wide the interval of what a reader can compute of a withheld value must be; the threshold, unless given."""
     relative: float = 0.1
     """And how wide, as a share of the value."""
+    noise: str = ""
+    """For a table with noise instead of withheld cells: by which guarantee."""
+    confidence: float = 0.0
+    """And that of its intervals."""
 
     @property
     def absolute(self) -> float:
@@ -56,9 +60,13 @@ class Policy:
 
     def __str__(self) -> str:
         if not self.people:
-            return "counts of lines or rows, not of people"
+            return "counts of lines, rows or cells, not of people"
         if self.exact:
             return "exact counts, for the accountable staff only"
+        if self.noise:
+            return (
+                f"noise in every figure ({self.noise}), {100 * self.confidence:g} % intervals, {self.audience} audience"
+            )
         return f"cells of at least {self.threshold} people, {self.audience} audience"
 
 
@@ -67,8 +75,9 @@ class Release:
     """A table that has passed disclosure control.
 
     ``frame`` has one String column per dimension (``Total`` for a margin), one Int64 column per measure (null where
-    withheld) and the Boolean column ``withheld``; rows are in a fixed order. Made by the functions of this package
-    only: the constructor refuses to be called from elsewhere.
+    withheld) and the Boolean column ``withheld``; rows are in a fixed order. A table with noise also has, before
+    ``withheld``, the ``bounds``: the interval of each figure. Made by the functions of this package only: the
+    constructor refuses to be called from elsewhere.
     """
 
     name: str
@@ -88,12 +97,17 @@ class Release:
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
             raise TypeError("a Release is made by disclosure control, not by hand: ask the workbook for a table")
-        expected = [*self.dimensions, *self.measures, "withheld"]
+        expected = [*self.dimensions, *self.measures, *self.bounds, "withheld"]
         if self.frame.columns != expected:
             raise ValueError(f"release {self.name}: columns {self.frame.columns}, expected {expected}")
         shown = self.frame.filter("withheld").select(self.measures)
         if any(shown[m].null_count() != shown.height for m in self.measures):
             raise ValueError(f"release {self.name}: a withheld cell still holds a value")
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The columns ``<measure>_low`` and ``<measure>_high`` (Int64) of a table with noise; of others, none."""
+        return tuple(f"{m}_{end}" for m in self.measures for end in ("low", "high")) if self.policy.noise else ()
 
     @property
     def cells(self) -> pl.DataFrame:
@@ -110,11 +124,20 @@ class Release:
 
         None where the cell is withheld; 0 where it holds nobody.
         """
-        wanted = {d: cell.get(d, TOTAL) for d in self.dimensions}
+        rows = self._at(cell)
+        return rows[measure][0] if rows.height else 0
+
+    def interval(self, measure: str, **cell: str) -> tuple[int, int] | None:
+        """Between which values the true one of a cell lies, at the policy's confidence; None without noise."""
+        rows = self._at(cell)
+        if not self.policy.noise or not rows.height:
+            return None
+        return rows[f"{measure}_low"][0], rows[f"{measure}_high"][0]
+
+    def _at(self, cell: dict[str, str]) -> pl.DataFrame:
         if unknown := set(cell) - set(self.dimensions):
             raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
-        rows = self.frame.filter(*(pl.col(d) == v for d, v in wanted.items()))
-        return rows[measure][0] if rows.height else 0
+        return self.frame.filter(*(pl.col(d) == cell.get(d, TOTAL) for d in self.dimensions))
 
     def margin(self, *dimensions: str) -> pl.DataFrame:
         """The rows over ``dimensions`` alone: every other dimension at its total."""
@@ -127,12 +150,16 @@ class Release:
         if unknown := set(dimensions) - set(self.dimensions):
             raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
         others = [d for d in self.dimensions if d not in dimensions]
-        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(*dimensions, *self.measures, "withheld")
+        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(
+            *dimensions, *self.measures, *self.bounds, "withheld"
+        )
         return replace(self, dimensions=dimensions, frame=frame, seal=_SEAL)
 
     @property
     def footnote(self) -> str:
         """One sentence on the policy and on what was withheld, for the foot of a chart or table."""
+        if self.policy.noise:
+            return f"{self.period}: {self.policy}."
         n = self.withheld
         held = "nothing withheld" if n == 0 else f"{n:,} of {self.frame.height:,} cells withheld"
         return f"{self.period}: {self.policy}; {held}."
@@ -189,6 +216,8 @@ class Cells:
     nesting: tuple[Nesting, ...] = ()
     apart: tuple[str, str] | None = None
     """Two dimensions that never have the same category."""
+    exact: frozenset[str] = frozenset()
+    """Dimensions whose counts are published as they are: so is a cell that only these name, and every reader has it."""
 
 
 @dataclass(frozen=True)
@@ -218,9 +247,8 @@ class Audit:
     """Withheld values: a cell may have several."""
     widths: dict[str, int]
     most_exposed: tuple[Exposed, ...]
-    kept: dict[str, tuple[int, int, int, int | None]]
-    """By table: cells, those withheld, and of the first measure what is published in cells and in all (margins apart).
-    """
+    kept: dict[str, tuple[int, int, int]]
+    """By table: cells, those withheld, and the value of the first measure that is published in cells, margins apart."""
     known: int
     """Tables of earlier publications that were taken for known."""
     programmes: int
@@ -246,11 +274,23 @@ def control(
         return {table.name: _as_it_is(table, policy) for table in tables}, None
     whole = [replace(table, frame=_complete(table)) for table in tables]
     seen = [
-        Table(t.name, t.period, t.population or t.name, t.dimensions, t.measures, t.frame, nesting=t.nesting)
+        Table(
+            t.name,
+            t.period,
+            t.population or t.name,
+            t.dimensions,
+            t.measures,
+            t.frame,
+            nesting=t.nesting,
+            exact=t.exact,
+        )
         for t in whole
     ]
-    system = audit.system([*seen, *known], link)
-    places = [[system.cells[cell] for cell in _scopes(table, system, link, n)] for n, table in enumerate(seen)]
+    if not link:
+        seen, known = [audit.alone(table, number) for number, table in enumerate(seen)], ()
+    system = audit.system([*seen, *known])
+    places = [[system.cells[cell] for cell in _scopes(table)] for table in seen]
+    known_anyway = {system.cell_of[v] for v in np.flatnonzero(system.open)}
     reasons: dict[int, str] = {}
     people: dict[int, int] = {}
     for table, place in zip(whole, places, strict=True):
@@ -260,7 +300,7 @@ def control(
             place, _unsafe(table, policy), changed, table.frame["people"], strict=True
         ):
             people[at] = int(count)
-            if reason or difference:
+            if (reason or difference) and at not in known_anyway:
                 reasons.setdefault(at, reason or "difference")
     primary = np.zeros(len(system.cells), bool)
     primary[list(reasons)] = True
@@ -268,7 +308,7 @@ def control(
     unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
     done = protect(
         system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
-        threshold=policy.threshold, already=_already_exposed(system, known, policy) if link else (),
+        threshold=policy.threshold, already=_already_exposed(system, known, policy),
         complementary=complementary,
     )  # fmt: skip
     made = {}
@@ -278,9 +318,7 @@ def control(
     return made, _audited(whole, made, system, done, reasons, len(known))
 
 
-def _scopes(table: Table, system: audit.System, link: bool, number: int) -> list[audit.Cell]:
-    if not link:
-        table = audit.alone(table, number)
+def _scopes(table: Table) -> list[audit.Cell]:
     keys = table.frame.select(table.dimensions).iter_rows()
     return [audit.scope(table, dict(zip(table.dimensions, key, strict=True))) for key in keys]
 
@@ -393,14 +431,12 @@ def _audited(
     tables: Sequence[Cells], made: dict[str, Release], system: audit.System, done: Protected, reasons: dict[int, str],
     known: int,
 ) -> Audit:  # fmt: skip
-    held = ~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)]
+    held = ~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)] & (done.required > 0)
     widths = done.audit.width[held] / done.required[held]
     kept = {}
     for table in tables:
         release, measure = made[table.name], table.measures[0]
-        total = release.frame.filter(pl.col(d) == TOTAL for d in table.dimensions)
-        shown = release.cells[measure].sum()
-        kept[table.name] = (release.frame.height, release.withheld, shown, total[measure][0] if total.height else None)
+        kept[table.name] = (release.frame.height, release.withheld, int(release.cells[measure].sum()))
     by_rule = {name: sum(r == name for r in reasons.values()) for name in (*RULES, "difference")}
     return Audit(
         cells=len({int(c) for c in np.array(system.cell_of)[~np.array(system.fixed)]}), withheld=int(done.held.sum()),
@@ -414,36 +450,64 @@ def _audited(
 def audit_tables(found: Audit, period: str) -> list[Cells]:
     """An audit as tables to release: counts of cells and of values, and the ends of intervals, which tell of no person.
 
-    ``audit_rules``: cells by why they are withheld. ``audit_widths``: withheld values by how many times as wide as
-    required their interval is at least. ``audit_tables``: by table, cells and those withheld, and of its first measure
-    the published value of its cells and the published total. ``audit_exposed``: the narrowest intervals.
+    ``audit_cells``: all cells, by whether they are published or why not. ``audit_widths``: withheld values by how many
+    times as wide as required their interval is. ``audit_tables``: by table, its cells, those withheld, and the value of
+    its first measure that is published in cells. ``audit_exposed``: the values that can be told most closely.
     """
 
-    def table(name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]], *measures: str) -> Cells:
+    def table(
+        name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int]], measures: Sequence[str], *notes: str
+    ) -> Cells:
         columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
         frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
-        return Cells(name, title, period, (dimension,), measures, frame)
+        return Cells(name, title, period, (dimension,), tuple(measures), frame, notes)
 
-    rules = {**found.rules, "secondary": found.secondary}
-    why = {name: [count] for name, count in rules.items()} | {TOTAL: [found.withheld]}
+    why = {"published": [found.cells - found.withheld]}
+    why |= {_PLAIN[name]: [count] for name, count in found.rules.items()}
+    why |= {_PLAIN["secondary"]: [found.secondary], TOTAL: [found.cells]}
     bands = [found.widths[f"{n}"] for n in MULTIPLES]
     names = [f"{a} to {b} times" for a, b in pairwise(MULTIPLES)] + [f"{MULTIPLES[-1]} times or more"]
     widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
     exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.required) for e in found.most_exposed}
     return [
-        table("audit_rules", "Why cells are withheld", "rule", why, "cells"),
-        table("audit_widths", "How little can be told of what is withheld", "width", widths, "values"),
         table(
-            "audit_tables", "What each table shows", "table", found.kept, "cells", "withheld_cells", "shown", "total"
+            "audit_cells", "Every cell, published or withheld", "cell_state", why, ["cells"],
+            *(f"{_PLAIN[name]}: {meaning}" for name, meaning in (RULES | _MORE).items()),
         ),
-        table("audit_exposed", "The most exposed cells", "cell", exposed, "low", "high", "width", "required"),
-    ]
+        table(
+            "audit_widths", "How little can be told of what is withheld", "width", widths | {TOTAL: [found.values]},
+            ["values"], "The interval of what a reader can compute, as a multiple of the width required.",
+        ),
+        table(
+            "audit_tables", "What each table shows", "table", found.kept, ["cells", "withheld_cells", "shown"],
+            "Shown: what the published cells hold of the table's first measure, margins apart.",
+        ),
+        table(
+            "audit_exposed", "The values that can be told most closely", "cell", exposed,
+            ["low", "high", "width", "required"], "A reader can compute that the value lies between low and high.",
+        ),
+    ]  # fmt: skip
+
+
+_PLAIN = {
+    "threshold": "too few people",
+    "p-percent": "one could tell another one's part",
+    "dominance": "one person is most of it",
+    "full": "all of a small group",
+    "difference": "an earlier version would tell",
+    "secondary": "withheld for another cell",
+}
+_MORE = {
+    "difference": "an earlier version withheld it, or would tell of few people by the difference",
+    "secondary": "safe by itself; another one could be computed from it",
+}
 
 
 def _most_exposed(system: audit.System, done: Protected, held: np.ndarray, most: int = 5) -> tuple[Exposed, ...]:
     """The withheld values with the narrowest intervals for what is required of them, with their exact ends."""
     width = done.audit.width[held] / done.required[held]
-    nearest = held[np.lexsort((held, width))][: 4 * most]
+    # Of a very large table, the ends of a few must do.
+    nearest = held[np.lexsort((held, width))][: min(4 * most, max(2, 20_000 // max(1, len(held))))]
     found = audit.ends(system, done.point, _held(system, done), nearest)
     names = {at: name for name, at in system.index.items()}
     shown = []
@@ -472,6 +536,16 @@ def _sealed(table: Cells, policy: Policy, held: pl.Series, said: str) -> Release
     return Release(
         table.name, table.title, table.period, table.dimensions, table.measures, frame, policy, table.notes, said,
         table.population or table.name, table.nesting, _SEAL,
+    )  # fmt: skip
+
+
+def sealed(
+    name: str, title: str, period: str, dimensions: tuple[str, ...], measures: tuple[str, ...], frame: pl.DataFrame,
+    policy: Policy, notes: tuple[str, ...], population: str,
+) -> Release:  # fmt: skip
+    """A release of a frame that already has noise: for ``disclosure.noise`` alone."""
+    return Release(
+        name, title, period, dimensions, measures, frame, policy, notes, "", population, seal=_SEAL,
     )  # fmt: skip
 
 

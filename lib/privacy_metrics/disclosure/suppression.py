@@ -17,6 +17,7 @@ from itertools import combinations
 import highspy
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from .audit import (
     TOTAL,
@@ -63,9 +64,10 @@ def protect(
     Every withheld value's feasibility interval is at least ``absolute`` wide, and of a primary cell ``relative`` of the
     value. ``people`` are those in each cell, where that is known: what is withheld along a line of a table is about
     ``threshold`` of them, and no single person could take their own part away from it and so tell another one's.
-    What earlier publications withheld must stay protected, too, but for the variables ``already`` exposed by those
-    alone. ``budget`` bounds the effort spent on giving cells back. Raises DisclosureError when nothing that may be
-    withheld is left and a cell is still exposed.
+    Where every reader has a count from elsewhere (``System.open``), an interval is as wide as that count allows with
+    all else withheld, if that is less. What earlier publications withheld must stay protected, too, but for the
+    variables ``already`` exposed by those alone. ``budget`` bounds the effort spent on giving cells back. Raises
+    DisclosureError when nothing that may be withheld is left and a cell is still exposed.
     """
     of_cell = np.array(system.cell_of, dtype=int)
     fixed = np.array(system.fixed)
@@ -78,12 +80,17 @@ def protect(
     point = complete(system)
     held = primary.copy()
     by_variable = lambda pattern: np.where(fixed, always, pattern[of_cell])  # noqa: E731
+    if any(system.open):
+        # Counts that every reader has bound what withholding all the others can do.
+        bound = _bound(system)
+        most = intervals(system, point, np.where(fixed, always, True) & bound, required)
+        required = np.where(bound & ~fixed, np.minimum(required, np.nan_to_num(most.width)), required)
     if not complementary or (not held.any() and not always.any()):
         return Protected(held, intervals(system, point, by_variable(held), required), required, 0, point)
     free = np.zeros(len(held), bool)
     free[of_cell[~fixed]] = True
     weight = _weights(system, point, of_cell)
-    lines = _Lines(system, fixed, of_cell, people or {}, threshold)
+    lines = _Lines(system, fixed & ~np.array(system.open), of_cell, people or {}, threshold)
     # Where an earlier version has a pattern already, it is kept to, and widened only where that is not enough.
     moves = _hypercubes(system, tables, held, free & ~always.any(), weight, point, required)
     moves += _alone(system, point)
@@ -119,6 +126,14 @@ def protect(
                 continue
         held[cell] = True
     return Protected(held, found, required, rounds, point)
+
+
+def _bound(system: System) -> np.ndarray:
+    """By variable, whether it has to do with a value that every reader has."""
+    matrix = system.matrix()
+    _, label = connected_components(sparse.bmat([[None, matrix], [matrix.T, None]]), directed=False)
+    mine = label[matrix.shape[0] :]
+    return np.isin(mine, mine[np.array(system.open)])
 
 
 class _Lines:

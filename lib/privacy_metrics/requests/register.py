@@ -6,6 +6,7 @@ A register holds one row per *request line*: a message that asks for access and 
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from ..params import WorkbookError
 
 MOST = 20
 """How many problems of a register one error lists."""
+LONGEST = 40
+"""How many characters an unknown code may have to be quoted in an error."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ EXCLUSIONS = {
     "outcome while open": "an outcome, and a state that is not closed",
     "answered while open": "response_sent_on, and a state that is not closed",
     "closed without outcome": "the state closed, and no outcome",
-    "ended without a date": "withdrawn, duplicate or misdirected, with neither decided_on nor response_sent_on",
+    "ended without a date": "the state closed, with neither decided_on nor response_sent_on",
     "dated in the future": "received, decided, answered or executed after the day the register was read",
 }
 """Why a row that contradicts itself is left out, in the order in which the reasons are tried: the first one counts."""
@@ -135,10 +138,10 @@ class RegisterError(WorkbookError):
     It quotes no value, but for those of enum columns.
     """
 
-    def __init__(self, where: str, problems: Iterable[str]) -> None:
+    def __init__(self, where: str, problems: Iterable[str], more: int = 0) -> None:
         self.problems = list(problems)
         shown = self.problems[:MOST]
-        more = len(self.problems) - len(shown)
+        more += len(self.problems) - len(shown)
         lines = [f"{where}: {problem}" for problem in shown]
         super().__init__("\n".join([*lines, f"{where}: and {more:,} more"] if more else lines))
 
@@ -189,19 +192,45 @@ class Register:
     """What was read: ``read`` rows are the used ones (``requests``) and the excluded ones, by reason.
 
     ``requests`` has the columns REQUESTS. ``excluded`` has ``row`` (UInt32, as a spreadsheet counts: the header is row
-    1) and ``reason`` (String, a key of EXCLUSIONS). ``notes`` say what the source can't tell.
+    1) and ``reason`` (String, a key of EXCLUSIONS). ``notes`` say what the source can't tell. ``rows`` are the numbers
+    of the rows in ``requests`` (UInt32).
     """
 
     requests: pl.DataFrame
     excluded: pl.DataFrame
     read: int
     notes: tuple[str, ...] = ()
+    rows: pl.Series = field(default_factory=lambda: pl.Series("row", [], dtype=pl.UInt32))
 
     @property
     def account(self) -> dict[str, int]:
         """Rows read, used, and excluded by reason: read = used + the rest."""
         counts = dict(self.excluded["reason"].value_counts().iter_rows())
         return {"read": self.read, "used": self.requests.height, **{r: counts[r] for r in EXCLUSIONS if r in counts}}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what was read: the same rows in the same order, the same fingerprint."""
+        digest = hashlib.sha256()
+        for frame in (self.requests, self.excluded):
+            digest.update(frame.write_csv().encode())
+        return digest.hexdigest()
+
+    def without_ids(self) -> pl.DataFrame:
+        """``requests`` with ids that say nothing: a request's row in the source, and the first row of its case."""
+        line = pl.int_range(pl.len()).over("row") if self.rows.is_duplicated().any() else pl.lit(0)
+        first = self.rows.to_frame("row").with_columns(first=pl.col("row"))
+        case = self.requests["case_id"]
+        if (shared := repeated(case)) is not None:
+            of_case = first.filter(shared).select(pl.col("first").min().over(case.filter(shared)))["first"]
+            first = first.with_columns(first=_filled(first["first"], shared, of_case))
+        named = first.with_columns(line=line).select(
+            request_id=pl.when(pl.col("line") == 0)
+            .then(pl.format("row {}", "row"))
+            .otherwise(pl.format("row {}, line {}", "row", pl.col("line") + 1)),
+            case_id=pl.format("row {}", "first"),
+        )
+        return self.requests.with_columns(named.get_columns())
 
 
 def read_requests(path: str | Path, **options: Any) -> pl.DataFrame:
@@ -255,10 +284,17 @@ def read_sql(
     Only the schema's columns are fetched: the query is wrapped in one that selects them.
     """
     mapping = mapping or RegisterMapping()
-    names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
-    wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
-    fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
-    frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
+    query = query.strip().rstrip(";")
+    try:
+        names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
+        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+        fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
+        frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
+    except Exception as error:  # noqa: BLE001 - each driver has an error class of its own
+        # A database's own message may quote a value, and with it a person.
+        raise RegisterError(
+            "the query", [f"the database refused it ({type(error).__name__}); try it in the database's own client"]
+        ) from None
     return validate(lambda: frame.lazy(), "the query", zone, mapping, as_of)
 
 
@@ -279,15 +315,27 @@ def validate(
     """
     raw = scan().collect_schema()
     _check_columns(raw, where, mapping)
-    values, faults = _expressions(raw, zone, mapping)
-    wanted = list(dict.fromkeys(mapping.source(n) for n in SCHEMA if n not in mapping.fill))
-    rows = scan().select(wanted)
-    frame = rows.select(*values, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(
+    steps, faults = _expressions(raw, zone, mapping)
+    lines = _numbered(scan(), raw).select(ROW, *steps[0])
+    # In steps, so that no value is parsed once more for everything that is made of it.
+    for step in steps[1:]:
+        lines = lines.with_columns(step)
+    names = [column.output for column in SCHEMA.values()]
+    frame = lines.select(ROW, *names, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(
         engine="streaming"
     )
     if frame["_faulty"].any():
-        raise RegisterError(where, _problems(rows, faults, mapping))
+        raise RegisterError(where, *_problems(lines, faults))
     return _settle(frame.drop("_faulty"), as_of, notes)
+
+
+ROW = "_row"
+"""The column with a row's number in its source, where the frame that is validated has been made from other rows."""
+
+
+def _numbered(rows: pl.LazyFrame, raw: pl.Schema) -> pl.LazyFrame:
+    """With the numbers of the rows: as a spreadsheet counts, with the header as row 1, unless they are there."""
+    return rows.with_columns(pl.col(ROW).cast(pl.UInt32)) if ROW in raw else rows.with_row_index(ROW, 2)
 
 
 def _check_columns(raw: pl.Schema, where: str, mapping: RegisterMapping) -> None:
@@ -312,17 +360,29 @@ def _check_columns(raw: pl.Schema, where: str, mapping: RegisterMapping) -> None
 
 @dataclass(frozen=True)
 class _Fault:
+    """What can be wrong with a column; ``when`` is over the columns that ``_expressions`` makes."""
+
     column: Column
     when: pl.Expr
     reason: str
     quote: bool = False
 
 
-def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[list[pl.Expr], list[_Fault]]:
-    values, faults = [], []
+Steps = tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]
+"""Expressions over the raw columns; over those and these; and over what both make."""
+
+
+def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[Steps, list[_Fault]]:
+    """In steps the columns of REQUESTS, with the helping ones that the faults need; and the faults.
+
+    ``_given_NAME`` says that the source has a value there, ``_naive_NAME`` that it is a time without a zone, and
+    ``_raw_NAME`` is the value of an enum before it is mapped.
+    """
+    steps: Steps = ([], [], [])
+    faults: list[_Fault] = []
     for column in SCHEMA.values():
         if column.name in mapping.fill:
-            text, dtype, source = pl.lit(mapping.fill[column.name], pl.String), pl.String(), None
+            text, dtype = pl.lit(mapping.fill[column.name], pl.String), pl.String()
         else:
             source = mapping.source(column.name)
             text, dtype = pl.col(source), raw[source]
@@ -330,84 +390,114 @@ def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[l
             column.kind in ("text", "enum", "country") and dtype != pl.String
         ):
             text, dtype = text.cast(pl.String), pl.String()
+        before = text
         if dtype == pl.String:
-            # An empty field is no value, whichever way the source writes it.
-            text = pl.when(text != "").then(text)
             if changes := mapping.values.get(column.name):
                 text = text.replace({old: new or "" for old, new in changes.items()})
-                text = pl.when(text != "").then(text)
-        value, found = _parse(column, text, dtype, zone, mapping)
-        values.append(value.alias(column.output))
+            # An empty field is no value, whichever way the source writes it.
+            text = pl.when(text != "").then(text)
+        found = _parse(steps, column, text, dtype, zone, mapping)
+        if found:
+            steps[0].append(text.is_not_null().alias(f"_given_{column.name}"))
+        if column.kind == "enum":
+            steps[0].append(before.alias(f"_raw_{column.name}"))
         faults += found
         if column.required:
-            faults.append(_Fault(column, text.is_null(), f"is empty; it must be {column.form}"))
-    return values, faults
+            lacks = ~_given(column) if found else pl.col(column.output).is_null()
+            faults.append(_Fault(column, lacks, f"is empty; it must be {column.form}"))
+    return steps, faults
+
+
+def _given(column: Column) -> pl.Expr:
+    return pl.col(f"_given_{column.name}")
 
 
 def _parse(
-    column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
-) -> tuple[pl.Expr, list[_Fault]]:
-    if column.kind == "text":
-        return text, []
+    steps: Steps, column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
+) -> list[_Fault]:
+    """Adds to ``steps`` what makes the column's value; gives what can be wrong with it."""
+    unread = _given(column) & pl.col(column.output).is_null()
+    value, found = text, []
     if column.kind == "enum":
-        value = text.cast(column.dtype, strict=False)
-        return value, [_Fault(column, text.is_not_null() & value.is_null(), "", quote=True)]
-    if column.kind == "country":
-        return text, [_Fault(column, ~text.str.contains(r"^[A-Z]{2}$"), f"is not {column.form}")]
-    if column.kind == "boolean":
-        if dtype == pl.Boolean:
-            return text, []
+        value, found = text.cast(column.dtype, strict=False), [_Fault(column, unread, "", quote=True)]
+    elif column.kind == "country":
+        value = pl.when(text.str.contains(r"^[A-Z]{2}$")).then(text)
+        found = [_Fault(column, unread, f"is not {column.form}")]
+    elif column.kind == "boolean" and dtype != pl.Boolean:
         # 1 and 0 are what SQL and XLSX have for it.
         text = text.cast(pl.String).str.to_lowercase()
         value = pl.when(text.is_in(["true", "1"])).then(True).when(text.is_in(["false", "0"])).then(False)
-        return value, [_Fault(column, text.is_not_null() & value.is_null(), f"is not {column.form}")]
-    return _parse_day(column, text, dtype, zone, mapping)
+        found = [_Fault(column, unread, f"is not {column.form}")]
+    elif column.kind in ("date", "moment"):
+        return _parse_day(steps, column, text, dtype, zone, mapping)
+    steps[0].append(value.alias(column.output))
+    return found
 
 
 _MOMENT = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d(?::[0-6]\d(?:[.,]\d+)?)?(Z|[+-][01]\d:?[0-5]\d)?$"
 
 
 def _parse_day(
-    column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
-) -> tuple[pl.Expr, list[_Fault]]:
-    """The calendar date in ``zone`` of a date or a time. A date alone is the local date by itself, but a moment of
-    receipt must say its time and zone, unless the mapping says which zone the register is kept in."""
-    own, bare_date_allowed = mapping.zone, column.kind == "date" or mapping.zone is not None
-    naive: pl.Expr = pl.lit(False)
+    steps: Steps, column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
+) -> list[_Fault]:
+    """The calendar date in ``zone`` of a date or a time, and whether it lacks a zone that it must have.
+
+    A date alone is the local date by itself, but a moment of receipt must say its time and zone, unless the mapping
+    says which zone the register is kept in.
+    """
+    name, own, form = column.name, mapping.zone, mapping.date_format
+    bare_date_allowed = column.kind == "date" or own is not None
+    naive = pl.lit(False)
     if dtype == pl.Date:
-        value, naive = text, text.is_not_null() if not bare_date_allowed else naive
+        steps[0].append(text.alias(column.output))
+        naive = naive if bare_date_allowed else _given(column)
     elif isinstance(dtype, pl.Datetime):
-        value = text if dtype.time_zone else _in_zone(text, own or zone)
-        value = value.dt.convert_time_zone(zone).dt.date()
-        naive = text.is_not_null() if not dtype.time_zone and own is None else naive
+        moment = text if dtype.time_zone else _in_zone(text, own or zone)
+        steps[0].append(moment.dt.convert_time_zone(zone).dt.date().alias(column.output))
+        naive = _given(column) if not dtype.time_zone and own is None else naive
     elif dtype != pl.String:
-        value = pl.lit(None, pl.Date)
-    elif mapping.date_format and source_has_time(mapping.date_format):
-        offset = "%z" in mapping.date_format or "%:z" in mapping.date_format
-        parsed = text.str.to_datetime(mapping.date_format, strict=False, time_zone="UTC" if offset else None)
-        value = (parsed if offset else _in_zone(parsed, own or zone)).dt.convert_time_zone(zone).dt.date()
-        naive = value.is_not_null() if not offset and own is None else naive
-    elif mapping.date_format:
-        value = text.str.to_date(mapping.date_format, strict=False)
-        naive = value.is_not_null() if not bare_date_allowed else naive
+        steps[0].append(pl.lit(None, pl.Date).alias(column.output))
+    elif form and source_has_time(form):
+        offset = "%z" in form or "%:z" in form
+        parsed = text.str.to_datetime(form, strict=False, time_zone="UTC" if offset else None)
+        moment = parsed if offset else _in_zone(parsed, own or zone)
+        steps[0].append(moment.dt.convert_time_zone(zone).dt.date().alias(column.output))
+        naive = pl.col(column.output).is_not_null() if not offset and own is None else naive
+    elif form:
+        steps[0].append(text.str.to_date(form, strict=False).alias(column.output))
+        naive = naive if bare_date_allowed else pl.col(column.output).is_not_null()
     else:
-        bare = text.str.len_bytes() == 10
-        day = pl.when(bare).then(text).str.to_date("%Y-%m-%d", strict=False)
-        longer = pl.when(~bare & text.str.contains(_MOMENT)).then(text)
-        offset = longer.str.extract(r"(Z|[+-]\d\d:?\d\d)$")
-        with_offset = _moment(longer, offset).dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
-        without = _in_zone(_moment(pl.when(offset.is_null()).then(longer), pl.lit("Z")), own or zone)
-        value = pl.coalesce(day, with_offset, without.dt.convert_time_zone(zone).dt.date() if own else None)
-        naive = (longer.is_not_null() & offset.is_null()) if own is None else naive
-        naive = naive | (day.is_not_null() if not bare_date_allowed else pl.lit(False))
-    plausible = value.is_between(_FIRST, _LAST)
-    impossible = text.is_not_null() & ~naive.fill_null(False) & ~plausible.fill_null(False)
+        bare, longer, day = (pl.col(f"_{part}_{name}") for part in ("bare", "longer", "day"))
+        local, offset = pl.col(f"_local_{name}"), pl.col(f"_offset_{name}")
+        is_bare = text.str.len_bytes() == 10
+        # Parted first: most dates are bare, and the pattern then looks at the others only.
+        more = pl.when(~is_bare).then(text)
+        steps[0].extend(
+            [
+                is_bare.alias(f"_bare_{name}"),
+                pl.when(more.str.contains(_MOMENT)).then(more).alias(f"_longer_{name}"),
+                text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).alias(f"_day_{name}"),
+            ]
+        )
+        steps[1].extend([_local(longer, day).alias(f"_local_{name}"), _offset(longer).alias(f"_offset_{name}")])
+        moment = (local - pl.duration(minutes=offset)).dt.replace_time_zone("UTC")
+        unzoned = longer.is_not_null() & offset.is_null()
+        if own:
+            moment = pl.when(unzoned).then(_in_zone(local, own).dt.convert_time_zone("UTC")).otherwise(moment)
+        else:
+            naive = unzoned
+        if not bare_date_allowed:
+            naive = naive | (bare & day.is_not_null())
+        local_day = moment.dt.convert_time_zone(zone).dt.date()
+        steps[2].append(pl.when(bare).then(day).otherwise(local_day).alias(column.output))
+    no_date = _given(column) & ~pl.col(column.output).is_between(_FIRST, _LAST).fill_null(False)
+    naive = naive.fill_null(False)
     say_zone = (
         "has no time zone; write its offset as 2026-07-01T09:30:00+03:00, or say which zone it is in (mapping.zone)"
     )
-    return value, [
+    return [
         _Fault(column, naive, say_zone),
-        _Fault(column, impossible, f"is no date that can be; it must be {column.form}"),
+        _Fault(column, no_date & ~naive, f"is no date that can be; it must be {column.form}"),
     ]
 
 
@@ -415,15 +505,20 @@ def source_has_time(form: str) -> bool:
     return bool(re.search(r"%[-_0]?[HIkl]|%[TRXcr+s]", form))
 
 
-def _moment(text: pl.Expr, offset: pl.Expr) -> pl.Expr:
-    """A time as UTC, to the minute. By position, which is twice as fast as parsing it whole."""
-    day = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32)
+def _offset(text: pl.Expr) -> pl.Expr:
+    """Minutes that a time written with an offset is ahead of UTC; null without one. By position, from the end."""
+    zulu, colon = text.str.ends_with("Z"), text.str.contains(r"[+-]\d\d:\d\d$")
+    plain = text.str.contains(r"[+-]\d{4}$")
+    hours = pl.when(colon).then(text.str.slice(-6, 3)).when(plain).then(text.str.slice(-5, 3))
+    minutes = hours.cast(pl.Int8, strict=False).cast(pl.Int32).abs() * 60
+    minutes = minutes + text.str.slice(-2, 2).cast(pl.Int8, strict=False).cast(pl.Int32)
+    return pl.when(zulu).then(0).when(hours.str.starts_with("-")).then(-minutes).otherwise(minutes)
+
+
+def _local(text: pl.Expr, day: pl.Expr) -> pl.Expr:
+    """The time of day on ``day``, to the minute. By position, which is twice as fast as parsing it whole."""
     hour, minute = (text.str.slice(at, 2).cast(pl.Int8, strict=False).cast(pl.Int32) for at in (11, 14))
-    digits = offset.str.replace(":", "", literal=True)
-    away = digits.str.slice(1, 2).cast(pl.Int8, strict=False).cast(pl.Int32) * 60
-    away = away + digits.str.slice(3, 2).cast(pl.Int8, strict=False).cast(pl.Int32)
-    away = pl.when(digits == "Z").then(0).when(digits.str.starts_with("-")).then(-away).otherwise(away)
-    minutes = day.cast(pl.Int64) * 1440 + pl.when(hour < 24).then(hour) * 60 + minute - away
+    minutes = day.cast(pl.Int32).cast(pl.Int64) * 1440 + pl.when(hour < 24).then(hour) * 60 + minute
     return (minutes * 60_000_000).cast(pl.Datetime("us"))
 
 
@@ -431,29 +526,37 @@ def _in_zone(moment: pl.Expr, zone: str) -> pl.Expr:
     return moment.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
 
 
-def _problems(rows: pl.LazyFrame, faults: list[_Fault], mapping: RegisterMapping) -> list[str]:
-    """Every problem in words; one per value of an enum, one per row otherwise."""
+def _problems(lines: pl.LazyFrame, faults: list[_Fault]) -> tuple[list[str], int]:
+    """Every problem in words, and how many more there are; one per value of an enum, one per row otherwise."""
     found: list[tuple[int, str]] = []
-    numbered = rows.with_row_index("_row", 2)
+    more = 0
     for fault in faults:
-        bad = numbered.filter(fault.when)
+        column, bad = fault.column, lines.filter(fault.when)
         if fault.quote:
-            column = fault.column
-            text = pl.col(mapping.source(column.name)).cast(pl.String)
-            by_value = bad.group_by(text.alias("value")).agg(pl.len(), pl.col("_row").sort().head(3))
-            for value, count, first in by_value.collect(engine="streaming").iter_rows():
-                listed = _rows(first, count)
-                found.append(
-                    (
-                        first[0],
-                        f"{listed}: {column.name} is {value!r}; it must be {column.form} "
-                        f"(mapping.values: {{{column.name}: {{{value}: ...}}}})",
-                    )
+            by_value = bad.group_by(value=f"_raw_{column.name}").agg(pl.len(), pl.col(ROW).sort().head(3))
+            values = by_value.collect(engine="streaming").sort(pl.col(ROW).list.first())
+            long = values.filter(pl.col("value").str.len_chars() > LONGEST).height
+            if values.height > MOST or long:
+                # So many or so long are no codes of a closed list: they may be names or free text.
+                listed = _rows(values[ROW].list.first().head(3).to_list(), int(values["len"].sum()))
+                found.append((values[ROW][0][0], f"{listed}: {column.name} {_no_codes(values.height)} {column.form}"))
+                continue
+            for value, count, first in values.iter_rows():
+                said = (
+                    f"{_rows(first, count)}: {column.name} is {value!r}; it must be {column.form} "
+                    f"(mapping.values: {{{column.name}: {{{value}: ...}}}})"
                 )
+                found.append((first[0], said))
             continue
-        for number in bad.select("_row").collect(engine="streaming")["_row"].to_list():
-            found.append((number, f"row {number}: {fault.column.name} {fault.reason}"))
-    return [problem for _, problem in sorted(found)]
+        numbers = bad.select(ROW).collect(engine="streaming")[ROW].sort()
+        found += [(number, f"row {number}: {column.name} {fault.reason}") for number in numbers.head(MOST)]
+        more += max(0, numbers.len() - MOST)
+    return [problem for _, problem in sorted(found)], more
+
+
+def _no_codes(distinct: int) -> str:
+    said = "1 unknown value" if distinct == 1 else f"{distinct:,} unknown values"
+    return f"has {said}, too many or too long to be codes (is it the right column?); it must be"
 
 
 def _rows(first: list[int], count: int) -> str:
@@ -470,7 +573,6 @@ def _settle(frame: pl.DataFrame, as_of: date | None, notes: tuple[str, ...]) -> 
         done = ["received_on", "decided_on", "response_sent_on", "executed_on"]
         after = pl.any_horizontal([pl.col(n) > as_of for n in done])
     twice, outcomes = _duplicates(frame)
-    ended = outcome.is_in([o for o in OUTCOMES if o in UNANSWERED_ENDS])
     tests = {
         "two outcomes": outcomes,
         "duplicate id": twice,
@@ -481,19 +583,19 @@ def _settle(frame: pl.DataFrame, as_of: date | None, notes: tuple[str, ...]) -> 
         "outcome while open": outcome.is_not_null() & (state != "closed"),
         "answered while open": pl.col("response_sent_on").is_not_null() & (state != "closed"),
         "closed without outcome": outcome.is_null() & (state == "closed"),
-        "ended without a date": ended & pl.col("decided_on").is_null() & pl.col("response_sent_on").is_null(),
+        "ended without a date": (state == "closed")
+        & pl.col("decided_on").is_null()
+        & pl.col("response_sent_on").is_null(),
         "dated in the future": after,
     }
     reason: pl.Expr = pl.lit(None, pl.String)
     for name in reversed(EXCLUSIONS):
         reason = pl.when(tests[name]).then(pl.lit(name)).otherwise(reason)
-    wrong = frame.select(reason=reason)["reason"]
-    excluded = pl.DataFrame({"reason": wrong}).with_row_index("row", 2).filter(pl.col("reason").is_not_null())
+    excluded = frame.lazy().select(pl.col(ROW).alias("row"), reason=reason).filter(pl.col("reason").is_not_null())
+    excluded, read = excluded.collect().sort("row", maintain_order=True), frame.height
     if excluded.height:
-        frame, read = frame.filter(wrong.is_null()), frame.height
-    else:
-        read = frame.height
-    return Register(frame, excluded, read, notes)
+        frame = frame.filter(reason.is_null())
+    return Register(frame.drop(ROW), excluded, read, notes, frame[ROW].alias("row"))
 
 
 def _unasked(what: str) -> pl.Expr:
@@ -503,12 +605,27 @@ def _unasked(what: str) -> pl.Expr:
 
 def _duplicates(frame: pl.DataFrame) -> tuple[pl.Series | pl.Expr, pl.Series | pl.Expr]:
     """Which rows share their request_id with another, and which of those have different outcomes."""
-    if frame["request_id"].n_unique() == frame.height:
+    if (twice := repeated(frame["request_id"])) is None:
         return pl.lit(False), pl.lit(False)
-    twice = frame["request_id"].is_duplicated()
     outcomes = pl.col("outcome").n_unique().over("request_id")
     several = frame.filter(twice).select("request_id", _n=outcomes).filter(pl.col("_n") > 1)["request_id"].unique()
     return twice, frame["request_id"].is_in(several.implode())
+
+
+def repeated(ids: pl.Series) -> pl.Series | None:
+    """Which of ``ids`` (String) stand more than once; None where none does."""
+    hashed = ids.hash()
+    if hashed.n_unique() == ids.len():
+        return None
+    # Two ids may share a hash: those with a repeated one are few, and are compared themselves.
+    found = hashed.is_duplicated()
+    exactly = ids.filter(found).is_duplicated()
+    return _filled(found, found, exactly) if exactly.any() else None
+
+
+def _filled(series: pl.Series, where: pl.Series, values: pl.Series) -> pl.Series:
+    """``series`` with ``values`` in the places where ``where`` is true."""
+    return series.clone().scatter(where.arg_true(), values)
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
