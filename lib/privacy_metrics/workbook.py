@@ -497,7 +497,7 @@ def _fingerprint(params: Params, record: dict[str, Any]) -> str:
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
-    "flow", "overdue_for", "contact", "standing", "kind", "response", "kept",
+    "came", "went", "overdue_for", "contact", "standing", "kind", "response", "kept",
 }  # fmt: skip
 """Dimensions that say when and how a request was handled, and nothing of the person.
 
