@@ -24,7 +24,20 @@ from .collection import recorded as _record
 from .collection import sessions as sessions
 from .collection import state as state
 from .deadlines import Calendar
-from .disclosure import Cells, Policy, Release, audit_tables, control, load, release, save, trend, view
+from .disclosure import (
+    Cells,
+    Ledger,
+    Policy,
+    Release,
+    audit_tables,
+    control,
+    load,
+    noisy,
+    release,
+    save,
+    trend,
+    view,
+)
 from .disclosure.audit import Table
 from .params import Params, Period, WorkbookError
 
@@ -153,7 +166,7 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     frames = sessions(params, period)
     policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
-    tables = [technical.cells(spec, frames, period) for spec in params.tables]
+    tables = [technical.cells(spec, frames, period) for spec in params.tables if not spec.noise]
     made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:
@@ -167,15 +180,34 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
         notes += record["requests"]["notes"]
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
-    made = controlled | made
+    made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.disclosure.budget:
+        notes.append(_ledger(params).says(period.label))
     more = {
         "fingerprint": _fingerprint(params, record), "known": _labels(params, period), "notes": notes,
         "inputs": record["inputs"], "audit": asdict(audit) if audit else None,
         "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
     }  # fmt: skip
     return made, tables, more
+
+
+def _noisy(
+    params: Params, period: Period, frames: dict[str, pl.DataFrame], policy: Policy, data: str
+) -> dict[str, Release]:
+    """The tables with noise, each as it was drawn before of the same data, or paid for from the budget now."""
+    made = {}
+    for spec in params.tables:
+        if spec.noise:
+            table = technical.contributions(spec, frames, params, period)
+            made[spec.name] = noisy(table, spec.noise, policy, data, _ledger(params))
+    return made
+
+
+def _ledger(params: Params) -> Ledger:
+    assert params.disclosure.budget is not None
+    return Ledger(params.path(params.zones.confidential) / "noise", params.disclosure.budget)
 
 
 def _save(releases: dict[str, Release], cells: Sequence[Cells], more: dict[str, Any], folder: Path) -> None:
@@ -252,7 +284,7 @@ def _known(params: Params, period: Period) -> list[Table]:
         view(release, number)
         for other, version, number in _others(params, period)
         for release in _read_releases(params, other, _published(params, other, version)).releases.values()
-        if release.policy.people and not release.policy.exact
+        if release.policy.people and not release.policy.exact and not release.policy.noise
     ]
 
 
