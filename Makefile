@@ -16,7 +16,7 @@ report: .venv/installed $(SAMPLE)
 lab: .venv/installed $(SAMPLE)
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
-test: .venv/installed .venv/browser $(SAMPLE)
+test: .venv/installed .venv/browser .venv/postgresql $(SAMPLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -27,7 +27,7 @@ test: .venv/installed .venv/browser $(SAMPLE)
 notebooks: .venv/installed $(SAMPLE)
 	$(BIN)/python tests/store_outputs.py
 
-proof: .venv/installed .venv/browser $(SAMPLE)
+proof: .venv/installed .venv/browser .venv/postgresql $(SAMPLE)
 	PROOF=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests
 
 bench: .venv/installed
@@ -48,6 +48,14 @@ bench: .venv/installed
 	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	    chromium fonts-liberation) >/dev/null 2>&1 || echo "no chromium could be installed: the browser tests will skip"; fi
+	@touch $@
+
+# A PostgreSQL server for the tests of databases, which start it themselves; where there is none, those tests skip.
+.venv/postgresql: .venv/installed
+	@if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql) \
+	    >/dev/null 2>&1 || echo "no PostgreSQL could be installed: the tests of it will skip"; fi
 	@touch $@
 
 sample/.made: .venv/installed lib/privacy_metrics/sample.py

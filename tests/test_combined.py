@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from privacy_metrics import combined
+from privacy_metrics.sources import combined
 
 GOOD = '240.1.2.3 - - [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200 12 "https://x.example/" "Mozilla/5.0"'
 WORDS = [

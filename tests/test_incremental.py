@@ -215,7 +215,7 @@ def test_small_batches_give_what_one_batch_gives(tmp_path: Path, monkeypatch: py
     workbook.collect(params, JULY)
     expected = content(params.confidential(JULY))
     monkeypatch.setattr("privacy_metrics.collection.HELD", 5)
-    monkeypatch.setattr("privacy_metrics.sources.BLOCK", 700)
-    monkeypatch.setattr("privacy_metrics.sources.CHUNK", 300)
+    monkeypatch.setattr("privacy_metrics.sources.logs.BLOCK", 700)
+    monkeypatch.setattr("privacy_metrics.sources.logs.CHUNK", 300)
     assert from_scratch(params) == expected
     assert json.loads(expected["collect.json"])["account"]["used"] == len(lines) + 1

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy_metrics import combined, sources
+from privacy_metrics import sources
 from privacy_metrics.params import AccessLog
+from privacy_metrics.sources import combined
 
 GOOD = '240.1.2.3 - - [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200 12 "https://x.example/" "Mozilla/5.0"'
 TIME = 1782886364  # 2026-07-01T06:12:44Z
@@ -119,8 +120,8 @@ def test_every_line_is_read_once_whatever_the_size_of_chunks_and_blocks(
         paths.append(folder / f"{number}.log")
         paths[-1].write_text("\n".join(lines) + end)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "CHUNK", chunk)
-        patch.setattr(sources, "BLOCK", block)
+        patch.setattr(sources.logs, "CHUNK", chunk)
+        patch.setattr(sources.logs, "BLOCK", block)
         batches = list(sources.read(AccessLog(path="x"), sources.Files(paths)))
     found = [(int(file), int(time)) for batch in batches for file, time in zip(batch.file, batch.time, strict=True)]
     expected = [

@@ -1,4 +1,4 @@
-"""Collection: the personal zone is entered once, and pseudonymous sessions are kept in the confidential zone, by day."""
+"""Collection: the personal zone is entered once, and pseudonymous sessions are kept by day in the confidential zone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -17,15 +17,18 @@ import numpy as np
 import polars as pl
 
 from . import folders, geography, sources, technical, visits
-from .params import AccessLog, Params, Period
+from .disclosure import leaks
+from .params import Params, Period, Source
 
-LAYOUT = 4
+LAYOUT = 5
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 HELD = 1_000_000
 """Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
 LATE = 3600
 """Seconds for which hits are held back then: lines are logged that much out of order, seldom more."""
 
+Found = Sequence[tuple[Source, sources.Files]]
+"""The sources of technical data with what holds the period of each."""
 Progress = Callable[[int, int, int], None]
 """Called with bytes read, bytes in all, and lines read."""
 
@@ -39,6 +42,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     """
     for spec in params.tables:
         technical.check(spec)
+        technical.keys(spec, params, period)
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
@@ -46,23 +50,31 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         state = {
             "plan": _state_of_plan(params),
             "technical": _state(params, found),
-            "requests": _state_of_requests(params),
+            "requests": _state_of_requests(params, period),
         }
         old = recorded(zone)
-        if old and old["state"] == state:
-            return old
+        same = old if old and old["state"]["technical"] == state["technical"] else None
+        # A query is asked whether its rows have changed only where nothing else says that they must be read.
+        if same and sources.digests(found, ask=True) != same["state"]["queries"]:
+            same = None
+        if same:
+            state["queries"] = same["state"]["queries"]
+            if same["state"] == state:
+                return same
         key = _key(zone)
 
         def build(new: Path) -> None:
             new.chmod(0o700)
             same_plan = old is not None and old["state"]["plan"] == state["plan"]
-            store = Days(params, period, new / "days", zone / "days" if same_plan else None)
-            if old and old["state"]["technical"] == state["technical"]:
+            store = Days(params, period, new, zone if same_plan else None)
+            if same:
                 store.keep()
-                record = {name: old[name] for name in ("period", "account", "files", "technical_inputs", "notes")}
+                store.keep_marks(None)
+                record = {name: same[name] for name in _OF_SOURCES}
             else:
                 record = _read(params, period, found, key, store, old["files"] if old and same_plan else [], progress)
-            record |= _read_requests(params, new)
+                state["queries"] = sources.digests(found)
+            record |= _read_requests(params, period, new)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             _write_private(new / "key", key)
             record |= {"layout": LAYOUT, "state": state}
@@ -72,6 +84,9 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         record = recorded(zone)
         assert record is not None
         return record
+
+
+_OF_SOURCES = ("period", "account", "files", "technical_inputs", "notes", "data")
 
 
 def is_collected(params: Params, period: Period) -> bool:
@@ -108,97 +123,136 @@ def _state_of_plan(params: Params) -> str:
     stats = _stat(params.path(mmdb)) if mmdb else None
     include: Any = {"organisation": {"time_zone"}, "service": True, "sources": {"countries"}}
     kept = params.model_dump(mode="json", include=include)
-    limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
 
 
-def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
-    """What a collection depends on, in one fingerprint: the files as they stand, and the plan."""
+def _state(params: Params, found: Found) -> str:
+    """What a collection depends on, in one fingerprint: the files as they stand and the plan, not what queries give."""
     stats = [
         (source.model_dump(mode="json"), [(str(path), *_stat(path)) for path in files.paths]) for source, files in found
     ]
     return hashlib.sha256(json.dumps([_state_of_plan(params), stats], sort_keys=True).encode()).hexdigest()
 
 
-def _stat(path: Path) -> tuple[int, int]:
+_COLLECTED = {"ipv4_bits", "ipv6_bits", "session_gap"}
+
+
+def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
+    """What the sessions of a period follow from, in one fingerprint: what the files hold, not where and since when.
+
+    The privacy budget goes by it: the same data, collected again, gets the noise that it got before.
+    """
+    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
+    files = sorted(file["fingerprint"] for file in inputs)
+    return hashlib.sha256(json.dumps([period.label, files, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+def _stat(path: Any) -> tuple[int, int]:
     stat = path.stat() if path.exists() else None
     return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
 
 
-def _state_of_requests(params: Params) -> str:
+def _state_of_requests(params: Params, period: Period) -> str:
     spec = params.sources.requests
     if not spec:
         return ""
-    path = params.path(spec.path)
-    stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
-    kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
+    seen = [str(params.path(spec.path)), _stat(params.path(spec.path))] if spec.path else _rows(params, period).look()
+    kept = [LAYOUT, seen, spec.model_dump(mode="json"), params.organisation.time_zone]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _read_requests(params: Params, new: Path) -> dict[str, Any]:
+def _rows(params: Params, period: Period) -> sources.Rows:
+    """The rows of the register's query, of the schema's columns alone."""
+    from .requests import SCHEMA
+
+    spec = params.sources.requests
+    assert spec is not None
+    assert spec.database is not None
+    assert spec.query is not None
+    wanted = {spec.columns.get(name, name) for name in SCHEMA}
+    return sources.rows(
+        spec.database, spec.query, params, period, "sources.requests.query",
+        lambda names: [name for name in names if name in wanted],
+    )  # fmt: skip
+
+
+def _read_requests(params: Params, period: Period, new: Path) -> dict[str, Any]:
     """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
     spec = params.sources.requests
     if not spec:
         return {"requests": None, "register_inputs": []}
     from . import requests  # only here, as the rest needs neither calendars nor statistics
 
-    path = params.path(spec.path)
     mapping = requests.RegisterMapping(spec.columns, spec.values, spec.fill, None, spec.date_format, spec.separator)
-    register = requests.read_register(
-        path, zone=params.organisation.time_zone, mapping=mapping, as_of=spec.as_of or date.today()
-    )
+    zone, as_of = params.organisation.time_zone, spec.as_of or date.today()
+    if spec.path:
+        register = requests.read_register(params.path(spec.path), zone=zone, mapping=mapping, as_of=as_of)
+        register_input = _input(params, params.path(spec.path))
+    else:
+        rows = _rows(params, period)
+        frame = pl.concat(rows.read())
+        register = requests.validate(frame.lazy, rows.where, zone, mapping, as_of)
+        register_input = {"file": rows.where, "rows": rows.rows, "fingerprint": rows.digest}
     used = pl.DataFrame({"row": pl.int_range(2, register.read + 2, dtype=pl.UInt32, eager=True)})
     used = used.join(register.excluded, on="row", how="anti", maintain_order="left")["row"]
     kept = register.requests.with_columns(
         request_id=pl.format("row {}", used), case_id=pl.col("case_id").rank("dense").cast(pl.String)
     )
-    for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
-        frame.write_parquet(new / f"{name}.parquet", compression="zstd")
-        (new / f"{name}.parquet").chmod(0o600)
+    _write_frame(new / "requests.parquet", kept)
+    _write_frame(new / "requests_excluded.parquet", register.excluded)
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
-    return {"requests": record, "register_inputs": [_input(params, path)]}
+    return {"requests": record, "register_inputs": [register_input]}
 
 
-def _input(params: Params, path: Path, fingerprint: str | None = None) -> dict[str, Any]:
+def _write_frame(path: Path, frame: pl.DataFrame) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    frame.write_parquet(path, compression="zstd", statistics=False)
+    path.chmod(0o600)
+
+
+def _input(params: Params, path: Any, fingerprint: str | None = None) -> dict[str, Any]:
     return {
-        "file": os.path.relpath(path, params.root),
+        "file": os.path.relpath(path, params.root) if isinstance(path, Path) else str(path),
         "bytes": path.stat().st_size,
         "fingerprint": fingerprint or sources.fingerprint(path),
     }
 
 
 def _read(
-    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, store: Days,
-    known: list[dict[str, Any]], progress: Progress | None,
+    params: Params, period: Period, found: Found, key: bytes, store: Days, known: list[dict[str, Any]],
+    progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Reads what is new among the files and writes the days that it touches; ``known`` are the files of before.
+    """Reads what is new among the inputs and writes the days that it touches; ``known`` are the inputs of before.
 
     A day's sessions depend on that day's lines alone. So a new file's hits are counted apart and joined to what is
     there; only where they lie among others, or where a file has changed or gone, are a day's lines read again.
     """
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
-    files = [_File(number, source, path) for number, (source, path) in enumerate(
-        (source, path) for source, some in found for path in some.paths
-    )]  # fmt: skip
-    hits = technical.Hits(params, period, key, countries, len(files))
-    gone = _recognise(files, known, hits)
+    inputs = _inputs(found, known)
+    hits = technical.Hits(params, period, key, countries, len(inputs))
+    marks = leaks.Marks(key)
+    gone = _recognise(inputs, known, hits)
     again = np.zeros(hits.days.shape[1], bool)
     for entry in gone:
         again[entry["days"]] = True
     store.discard(again)
     gap = params.disclosure.session_gap
 
-    def read(wanted: list[_File], only: np.ndarray | None) -> None:
+    def read(wanted: list[_Input], only: np.ndarray | None) -> None:
         total = sum(file.size for file in wanted)
         done = 0
         for source, some in _by_source(wanted):
-            opened = sources.Files([file.path for file in some])
+            opened = some[0].rows or sources.Files([file.path for file in some])
             numbers = np.array([file.number for file in some])
             for lines in sources.read(source, opened):
                 hits.add(lines, numbers, only)
+                if only is None:
+                    marks.add(lines, numbers)
                 if hits.size > HELD and only is None:
                     for day, frames in technical.days(hits, gap, hits.latest - LATE):
                         store.add(day, frames)
@@ -206,15 +260,16 @@ def _read(
                     progress(done + opened.done, total, int(hits.accounts.sum()))
             done += opened.done
             for file in some:
-                file.cut_short = file.path in opened.cut_short
+                file.was_read(opened)
         for day, frames in technical.days(hits, gap):
             store.add(day, frames)
 
-    read([file for file in files if file.new], None)
+    read([file for file in inputs if file.new], None)
     if (mixed := store.mixed | again).any():
         store.discard(mixed)
-        read([file for file in files if (hits.days[file.number] & mixed).any()], mixed)
+        read([file for file in inputs if (hits.days[file.number] & mixed).any()], mixed)
     store.keep()
+    store.keep_marks({file.name: marks.of_file(file.number) if file.new else None for file in inputs})
     account = {"read": int(hits.accounts.sum())}
     account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:
@@ -226,36 +281,43 @@ def _read(
     for _, some in found:
         if some.missing_days:
             notes.append(f"no log for {len(some.missing_days)} days: {', '.join(map(str, some.missing_days))}")
-    notes += [f"{file.path.name} is cut short: read up to the cut" for file in files if file.cut_short]
+        notes += some.notes
+    notes += [f"{file.path.name} is cut short: read up to the cut" for file in inputs if file.cut_short]
     if not mmdb:
         notes.append("countries: none were looked up (sources.countries.none)")
-    inputs = [_input(params, file.path, file.fingerprint) for file in files]
-    inputs += [_input(params, params.path(mmdb))] if mmdb else []
+    told = [_input(params, file.path, file.fingerprint) for file in inputs if not file.rows]
+    told += [_input(params, params.path(mmdb))] if mmdb else []
+    told += sources.asked(found)
     return {
-        "period": period.label, "account": account, "technical_inputs": inputs, "notes": notes,
-        "files": [file.record(hits) for file in files],
+        "period": period.label, "account": account, "technical_inputs": told, "notes": notes,
+        "files": [file.record(hits) for file in inputs], "data": _data(params, period, told),
     }  # fmt: skip
 
 
 @dataclass
-class _File:
-    """A log file: what it is known by, and what became of it."""
+class _Input:
+    """A log file, or what a query gives: what it is known by, and what became of it."""
 
     number: int
-    source: AccessLog
-    path: Path
+    source: Source
+    path: Any = None
+    rows: sources.Rows | None = None
     new: bool = True
     cut_short: bool = False
     size: int = 0
     modified: int = 0
     fingerprint: str = ""
 
-    def __post_init__(self) -> None:
-        self.size, self.modified = _stat(self.path)
-        self.fingerprint = sources.fingerprint(self.path)
+    def was_read(self, opened: sources.Files) -> None:
+        """Notes what only reading tells."""
+        self.cut_short = self.path in opened.cut_short
+        if self.rows:
+            if self.fingerprint not in ("", self.rows.digest):
+                raise sources.SourceError(f"{self.rows.where}: its rows changed while they were read; collect again")
+            self.fingerprint = self.rows.digest
 
     def record(self, hits: technical.Hits) -> dict[str, Any]:
-        """The file without its name (the inputs have that): its account in the order of REASONS, days as numbers."""
+        """The input without its name (the inputs have that): its account in the order of REASONS, days as numbers."""
         return {
             "identity": self.identity, "cut_short": self.cut_short, "account": hits.accounts[self.number].tolist(),
             "days": np.flatnonzero(hits.days[self.number]).tolist(),
@@ -263,12 +325,34 @@ class _File:
 
     @property
     def identity(self) -> list[Any]:
-        """What tells a file from a changed one; a rename keeps it."""
+        """What tells an input from a changed one; a rename keeps it."""
         return [self.source.model_dump(mode="json"), self.size, self.modified, self.fingerprint]
 
+    @property
+    def name(self) -> str:
+        """What its marks are kept under."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:32]
 
-def _recognise(files: list[_File], known: list[dict[str, Any]], hits: technical.Hits) -> list[dict[str, Any]]:
-    """Marks the files that were read before and takes over their accounts; gives those that are there no longer."""
+
+def _inputs(found: Found, known: list[dict[str, Any]]) -> list[_Input]:
+    inputs: list[_Input] = []
+    asked_before = [entry["identity"][0] for entry in known]
+    for source, files in found:
+        if isinstance(files, sources.Rows):
+            # A query that was asked before may give what it gave then; one that was not is asked once, when it is read.
+            before = source.model_dump(mode="json") in asked_before
+            digest = (files.digest or files.look()) if before else ""
+            inputs.append(_Input(len(inputs), source, rows=files, fingerprint=digest))
+        for path in files.paths:
+            size, modified = _stat(path)
+            inputs.append(
+                _Input(len(inputs), source, path, None, True, False, size, modified, sources.fingerprint(path))
+            )
+    return inputs
+
+
+def _recognise(files: list[_Input], known: list[dict[str, Any]], hits: technical.Hits) -> list[dict[str, Any]]:
+    """Marks the inputs that were read before and takes over their accounts; gives those that are there no longer."""
     left = list(known)
     for file in files:
         for entry in left:
@@ -281,14 +365,17 @@ def _recognise(files: list[_File], known: list[dict[str, Any]], hits: technical.
     return left
 
 
-def _by_source(files: list[_File]) -> Iterator[tuple[AccessLog, list[_File]]]:
-    for _, group in groupby(files, key=lambda file: id(file.source)):
+def _by_source(files: list[_Input]) -> Iterator[tuple[Source, list[_Input]]]:
+    for _, group in groupby(files, key=lambda file: (id(file.source), id(file.rows))):
         some = list(group)
         yield some[0].source, some
 
 
 class Days:
-    """The days of a period in the confidential zone, four files of sessions each; a day's sessions end at midnight."""
+    """The days of a period in the confidential zone, four files of sessions each; a day's sessions end at midnight.
+
+    Beside them stand the marks of known values, a file of them for every input.
+    """
 
     def __init__(self, params: Params, period: Period, new: Path, old: Path | None) -> None:
         self.days, self.new, self.old = period.days, new, old
@@ -296,7 +383,8 @@ class Days:
         self.mixed = np.zeros(len(self.days), bool)
         """Days whose hits were counted apart though they lie among each other: to be read again, together."""
         self.discarded = np.zeros(len(self.days), bool)
-        new.mkdir(mode=0o700)
+        (new / "days").mkdir(mode=0o700)
+        (new / "known").mkdir(mode=0o700)
 
     def add(self, day: int, frames: dict[str, pl.DataFrame]) -> None:
         """Adds sessions (frames of technical.days) to those of a day, and writes them."""
@@ -310,10 +398,8 @@ class Days:
             frames = {name: technical.in_order(frame) for name, frame in joined.items()}
         for name, frame in frames.items():
             path = self._path(self.new, name, day)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
             path.unlink(missing_ok=True)
-            frame.write_parquet(path, compression="zstd", statistics=False)
-            path.chmod(0o600)
+            _write_frame(path, frame)
 
     def discard(self, days: np.ndarray) -> None:
         """Forgets what is known of days: their lines are read again."""
@@ -326,12 +412,25 @@ class Days:
     def keep(self) -> None:
         """Takes over from the old collection the days that were not touched."""
         for name in visits.FRAMES:
-            (self.new / name).mkdir(mode=0o700, exist_ok=True)
+            (self.new / "days" / name).mkdir(mode=0o700, exist_ok=True)
             for day in range(len(self.days)):
                 path = self._path(self.new, name, day)
                 old = self.old and self._path(self.old, name, day)
                 if old and old.exists() and not path.exists() and not self.discarded[day]:
                     os.link(old, path)
+
+    def keep_marks(self, of_inputs: dict[str, pl.DataFrame | None] | None) -> None:
+        """Writes the marks of new inputs, by name, and takes over those of the others (None); all without a list."""
+        if of_inputs is None:
+            assert self.old is not None
+            of_inputs = {path.stem: None for path in (self.old / "known").iterdir()}
+        for name, frame in of_inputs.items():
+            path = self.new / "known" / f"{name}.parquet"
+            if frame is not None:
+                _write_frame(path, frame)
+            else:
+                assert self.old is not None
+                os.link(self.old / "known" / path.name, path)
 
     def _read(self, day: int) -> dict[str, pl.DataFrame] | None:
         for folder in (self.new, None if self.discarded[day] else self.old):
@@ -340,7 +439,7 @@ class Days:
         return None
 
     def _path(self, folder: Path, name: str, day: int) -> Path:
-        return folder / name / f"{self.days[day]}.parquet"
+        return folder / "days" / name / f"{self.days[day]}.parquet"
 
 
 def sessions(params: Params, period: Period) -> dict[str, pl.DataFrame]:

@@ -20,9 +20,9 @@ import numpy as np
 import polars as pl
 
 from . import clients, geography, visits
-from .combined import BROKEN, Coded, Lines
 from .disclosure import OTHER, TOTAL, Cells, Contributions, Nesting
 from .params import Params, Period, TableSpec, WorkbookError
+from .sources.combined import BROKEN, Coded, Lines
 from .visits import HIT
 
 UNKNOWN = "unknown"

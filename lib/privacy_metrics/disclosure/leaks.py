@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -30,6 +31,7 @@ import numpy as np
 import polars as pl
 
 from ..params import WorkbookError
+from ..sources.combined import Coded, Lines
 from .audit import TOTAL
 from .contents import LARGEST_COUNT, Contents, Grid, kind_of
 from .release import Release
@@ -95,39 +97,70 @@ class Marks:
     """Takes parsed log lines, and keeps of each distinct account, address, user agent and query value a keyed mark.
 
     Without the key a mark tells nothing. With it, a value can be tried; of an IPv4 address (there are few enough to try
-    them all) the mark is so short that many addresses fit.
+    them all) the mark is so short that many addresses fit. What each file holds is known by itself, so that a file that
+    has gone takes its marks with it.
     """
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self._parts: dict[str, list[pl.Series]] = {ACCOUNT: [], ADDRESS: [], AGENT: [], QUERY: []}
+        self._numbers: dict[str, dict[str, int]] = {ACCOUNT: {}, ADDRESS: {}, AGENT: {}, QUERY: {}}
+        self._seen: dict[tuple[int, str], list[np.ndarray]] = {}
+        self._marks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
-    def add(self, lines: pl.DataFrame) -> None:
-        """Adds lines (columns ``address``, ``account``, ``agent``, ``target``, ``referrer``), used or not."""
-        for kind, column in ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent")):
-            self._note(kind, lines[column])
-        for column in ("target", "referrer"):
-            asked = lines[column].drop_nulls()
-            asked = asked.filter(asked.str.contains("?", literal=True)).unique()
-            self._note(QUERY, asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode())
+    def add(self, lines: Lines, files: np.ndarray | None = None) -> None:
+        """Adds lines, used or not; ``files`` are the numbers of the files that ``lines.file`` speaks of."""
+        if lines.file is None or not lines.time.size:
+            parts = [(0, slice(None))]
+        else:  # a file's lines stand together
+            first = np.flatnonzero(np.append(True, lines.file[1:] != lines.file[:-1]))
+            ends = np.append(first[1:], lines.file.size)
+            parts = [(int(lines.file[a]), slice(a, b)) for a, b in zip(first, ends, strict=True)]
+        for number, rows in parts:
+            file = number if files is None else int(files[number])
+            for kind, column in ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent")):
+                self._note(file, kind, _present(lines.texts[column], rows))
+            for column in ("target", "referrer"):
+                asked = _present(lines.texts[column], rows)
+                asked = asked.filter(asked.str.contains("?", literal=True))
+                self._note(file, QUERY, asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode().drop_nulls())
 
-    def _note(self, kind: str, values: pl.Series) -> None:
-        parts = self._parts[kind]
-        parts.append(values.drop_nulls().unique().alias("value"))
-        if sum(part.len() for part in parts[1:]) > max(2_000_000, parts[0].len()):
-            self._parts[kind] = [pl.concat(parts).unique()]
+    def _note(self, file: int, kind: str, values: pl.Series) -> None:
+        known = self._numbers[kind]
+        numbers = np.array([known.setdefault(value, len(known)) for value in values.to_list()], np.uint32)
+        parts = self._seen.setdefault((file, kind), [])
+        parts.append(numbers)
+        if sum(part.size for part in parts[1:]) > max(1_000_000, parts[0].size):
+            parts[:] = [np.unique(np.concatenate(parts))]
 
-    def frame(self) -> pl.DataFrame:
-        """``kind``, ``bits`` (how many of the mark's are kept) and ``mark`` (UInt64), sorted: no order of the input."""
-        found: dict[tuple[str, int], set[int]] = {}
-        for kind, parts in self._parts.items():
-            for value in pl.concat(parts).unique().to_list() if parts else []:
-                for content in _marked(kind, value):
-                    bits = ADDRESS_BITS if kind == ADDRESS and len(content) == 4 else 64
-                    found.setdefault((kind, bits), set()).add(mark(self.key, kind, content) >> (64 - bits))
-        rows = [(kind, bits, one) for (kind, bits), marks in found.items() for one in marks]
-        schema = {"kind": pl.String, "bits": pl.UInt8, "mark": pl.UInt64}
-        return pl.DataFrame(rows, schema=schema, orient="row").sort("kind", "bits", "mark")
+    def of_file(self, file: int) -> pl.DataFrame:
+        """Marks of a file: ``kind``, ``bits`` (how many are kept), ``mark`` (UInt64), in no order of the input."""
+        found = [pl.DataFrame(schema={"kind": pl.String, "bits": pl.UInt8, "mark": pl.UInt64})]
+        for kind, known in self._numbers.items():
+            if parts := self._seen.get((file, kind)):
+                bits, marks = self._of_values(kind, known)
+                numbers = np.unique(np.concatenate(parts))
+                frame = pl.DataFrame({"bits": bits[numbers], "mark": marks[numbers]}).filter(pl.col("bits") > 0)
+                found.append(frame.select(pl.lit(kind).alias("kind"), "bits", "mark"))
+        return pl.concat(found).unique().sort("kind", "bits", "mark")
+
+    def _of_values(self, kind: str, values: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Bits and mark of every value, hashed once; no bits where it can't be looked for."""
+        bits, marks = self._marks.get(kind, (np.empty(0, np.uint8), np.empty(0, np.uint64)))
+        if new := list(islice(values, bits.size, None)):
+            contents = [_marked(kind, value) for value in new]
+            kept = [(ADDRESS_BITS if kind == ADDRESS and len(c) == 4 else 64) if c else 0 for c in contents]
+            hashed = [mark(self.key, kind, c) >> (64 - n) if n else 0 for c, n in zip(contents, kept, strict=True)]
+            bits = np.append(bits, np.array(kept, np.uint8))
+            marks = np.append(marks, np.array(hashed, np.uint64))
+            self._marks[kind] = bits, marks
+        return bits, marks
+
+
+def _present(column: Coded, rows: slice) -> pl.Series:
+    """The values of a column that stand in some of the rows."""
+    there = np.zeros(column.values.len(), bool)
+    there[column.code[rows]] = True
+    return column.values.filter(pl.Series(there)).drop_nulls()
 
 
 def mark(key: bytes, kind: str, content: bytes) -> int:
@@ -135,21 +168,16 @@ def mark(key: bytes, kind: str, content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(kind.encode() + b"\0" + content, digest_size=8, key=key).digest())
 
 
-def _marked(kind: str, value: str) -> Iterator[bytes]:
+def _marked(kind: str, value: str) -> bytes:
     """What is hashed of a value of the input: nothing, where it can't be looked for."""
     if kind == ADDRESS:
-        if packed := _packed(value):
-            yield packed
-    elif kind == AGENT:
-        if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value:
-            yield value.strip().casefold().encode()
-    elif kind == ACCOUNT:
-        if _is_account(value):
-            yield value.strip().casefold().encode()
-    else:
-        text = unquote_plus(value.partition("=")[2]).strip().casefold()
-        if _is_token(text):
-            yield text.encode()
+        return _packed(value)
+    if kind == AGENT:
+        return value.strip().casefold().encode() if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value else b""
+    if kind == ACCOUNT:
+        return value.strip().casefold().encode() if _is_account(value) else b""
+    text = unquote_plus(value.partition("=")[2]).strip().casefold()
+    return text.encode() if _is_token(text) else b""
 
 
 def _is_account(text: str) -> bool:
@@ -189,12 +217,14 @@ class Known:
     @classmethod
     def read(cls, zone: Path) -> Known | None:
         """From the folder that ``collect`` wrote; None where the period is closed."""
-        if not (zone / "known.parquet").is_file():
+        if not (zone / "known").is_dir():
             return None
-        frame = pl.read_parquet(zone / "known.parquet")
+        files = sorted((zone / "known").iterdir())
+        frame = pl.concat([pl.read_parquet(file) for file in files]).unique().sort("kind", "bits", "mark")
         marks = {key: part["mark"].to_numpy() for key, part in frame.partition_by(
             "kind", "bits", as_dict=True, include_key=False).items()}  # fmt: skip
-        visitors = pl.read_parquet(zone / "sessions.parquet", columns=["visitor"])["visitor"].unique().sort()
+        days = sorted((zone / "days" / "sessions").iterdir())
+        visitors = pl.concat([pl.read_parquet(day, columns=["visitor"]) for day in days])["visitor"].unique().sort()
         return cls((zone / "key").read_bytes(), marks, visitors.to_numpy())  # pyright: ignore[reportArgumentType]
 
     def holds(self, kind: str, contents: Sequence[bytes]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sources of technical data: access logs read in batches, each line parsed or counted as broken.
+"""Files of log lines: which hold a period, their content in blocks, and the combined format read in batches.
 
 The frames made here hold personal data (addresses, accounts, user agents); they live in memory only, inside
 ``collect``, and are turned into pseudonymous hits by ``technical``.
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..params import LogFiles, Params, Period, WorkbookError
 from .combined import Lines, parse
-from .params import AccessLog, Params, Period, WorkbookError
 
 BLOCK = 24 << 20
 """Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
@@ -40,14 +40,17 @@ class SourceError(WorkbookError):
 class Files:
     """The files of one source for a period, and what is missing or damaged among them."""
 
-    paths: list[Path]
+    paths: list[Any]
+    """Each a Path, or a file of an object store (``stores.Remote``)."""
     missing_days: list[date] = field(default_factory=list)
-    cut_short: list[Path] = field(default_factory=list)
+    cut_short: list[Any] = field(default_factory=list)
     done: int = 0
     """Bytes read so far, as they stand on disk."""
+    notes: list[str] = field(default_factory=list)
+    """What a report must say of the source."""
 
 
-def find(source: AccessLog, params: Params, period: Period) -> Files:
+def find(source: LogFiles, params: Params, period: Period) -> Files:
     """The files that hold ``period``: a file, a glob, or one file a day, with the days around for late rotation.
 
     Raises SourceError when nothing is found, or when a day of the period has no file and that is not allowed.
@@ -73,7 +76,11 @@ def find(source: AccessLog, params: Params, period: Period) -> Files:
     return Files([path for day in around for path in by_day[day]], missing)
 
 
-def _glob(params: Params, pattern: str) -> list[Path]:
+def _glob(params: Params, pattern: str) -> list[Any]:
+    if "://" in pattern:
+        from . import stores  # only then is a store's client loaded
+
+        return [*stores.find(pattern)]
     path = params.path(pattern)
     if not any(c in pattern for c in "*?["):
         return [path] if path.is_file() else []
@@ -81,7 +88,7 @@ def _glob(params: Params, pattern: str) -> list[Path]:
     return sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file())
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Any) -> str:
     """SHA-256 over a file's size and its first and last MiB: tells a changed log without reading all of it again."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
@@ -93,8 +100,8 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read(source: AccessLog, files: Files) -> Iterator[Lines]:
-    """The lines of ``files`` in batches, parsed; ``Lines.file`` says which of ``files.paths`` a line stands in.
+def read(files: Files, *, language: bool) -> Iterator[Lines]:
+    """The lines of ``files`` of the combined format in batches; ``Lines.file`` says in which of ``files.paths``.
 
     A compressed file that ends before its end is read as far as it goes and noted in ``files.cut_short``. Raises
     SourceError, with the file's name, for one that cannot be read.
@@ -111,7 +118,7 @@ def read(source: AccessLog, files: Files) -> Iterator[Lines]:
             while (block := coming.result()) is not None or parsing:
                 if block is not None:
                     coming = reader.submit(next, blocks, None)
-                    parsing.append(parsers.submit(_parsed, block, source.language))
+                    parsing.append(parsers.submit(_parsed, block, language))
                 if block is None or len(parsing) > PARSERS:
                     yield parsing.popleft().result()
     finally:
@@ -122,6 +129,34 @@ def _parsed(block: list[tuple[int, bytes]], language: bool) -> Lines:
     lines = parse(*(part for _, part in block), language=language)
     counts = [part.count(b"\n") for _, part in block]
     return replace(lines, file=np.repeat(np.array([file for file, _ in block], np.uint32), counts))
+
+
+def blocks(files: Files) -> Iterator[bytes]:
+    """The content of the files in blocks of whole lines; each is read and decompressed while the one before is parsed.
+
+    Raises SourceError, with the file's name, for one that cannot be read.
+    """
+    with ThreadPoolExecutor(1) as ahead:
+        found = (b"".join(part for _, part in block) for block in _blocks(files))
+        coming = ahead.submit(next, found, None)
+        while (block := coming.result()) is not None:
+            coming = ahead.submit(next, found, None)
+            yield block
+
+
+def blocks_by_file(files: Files) -> Iterator[tuple[Any, Iterator[bytes]]]:
+    """Each file with its blocks, for formats whose files begin with a header; ``files`` is kept up to date."""
+    for path in files.paths:
+        before, one = files.done, Files([path])
+
+        def counted(before: int = before, one: Files = one) -> Iterator[bytes]:
+            for block in blocks(one):
+                files.done = before + one.done
+                yield block
+
+        yield path, counted()
+        files.done = before + one.done
+        files.cut_short += one.cut_short
 
 
 def _blocks(files: Files) -> Iterator[list[tuple[int, bytes]]]:
@@ -142,7 +177,7 @@ def _blocks(files: Files) -> Iterator[list[tuple[int, bytes]]]:
         yield parts
 
 
-def _chunks(path: Path, files: Files) -> Iterator[bytes]:
+def _chunks(path: Any, files: Files) -> Iterator[bytes]:
     before = files.done
     try:
         with path.open("rb") as raw:

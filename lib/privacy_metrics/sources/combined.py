@@ -79,9 +79,10 @@ class Lines:
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> Lines:
-        """The lines of a frame with the columns PARSED."""
+        """The lines of a frame with the columns PARSED, and ``file`` where there are several."""
         texts = {name: Coded.of(frame[name]) for name in TEXTS}
-        return cls(frame["time"].fill_null(BROKEN).to_numpy(), frame["status"].fill_null(0).to_numpy(), texts)
+        file = frame["file"].to_numpy() if "file" in frame.columns else None
+        return cls(frame["time"].fill_null(BROKEN).to_numpy(), frame["status"].fill_null(0).to_numpy(), texts, file)
 
     def frame(self) -> pl.DataFrame:
         """The lines as a frame with the columns PARSED."""
