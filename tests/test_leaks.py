@@ -35,6 +35,7 @@ from browser import Opened
 from company import FIREFOX, company, line, people
 from privacy_metrics import charts, reports, tables, workbook
 from privacy_metrics.disclosure import Cells, Policy, Release, leaks, release
+from privacy_metrics.marks import Marks
 from privacy_metrics.params import Params, Period
 from privacy_metrics.sample import CANARIES
 from privacy_metrics.sources import Lines
@@ -491,7 +492,7 @@ def test_marks_are_the_same_in_whatever_parts_the_lines_come() -> None:
         },
         schema_overrides={"referrer": pl.String, "language": pl.String},
     )  # fmt: skip
-    whole, parts = leaks.Marks(b"k" * 32), leaks.Marks(b"k" * 32)
+    whole, parts = Marks(b"k" * 32), Marks(b"k" * 32)
     whole.add(Lines.of(frame), np.array([5, 6, 7]))
     for start in range(0, 90, 13):
         parts.add(Lines.of(frame[start : start + 13]), np.array([5, 6, 7]))

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from . import folders, geography, sources, technical, visits
-from .disclosure import leaks
+from .marks import Marks
 from .params import Params, Period, Source
 
 LAYOUT = 5
@@ -42,7 +42,8 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     """
     for spec in params.tables:
         technical.check(spec)
-        technical.keys(spec, params, period)
+        if spec.noise:
+            technical.keys(spec, params, period)
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
@@ -235,7 +236,7 @@ def _read(
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
     inputs = _inputs(found, known)
     hits = technical.Hits(params, period, key, countries, len(inputs))
-    marks = leaks.Marks(key)
+    marks = Marks(key)
     gone = _recognise(inputs, known, hits)
     again = np.zeros(hits.days.shape[1], bool)
     for entry in gone:

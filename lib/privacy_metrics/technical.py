@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -20,10 +20,12 @@ import numpy as np
 import polars as pl
 
 from . import clients, geography, visits
-from .disclosure import OTHER, TOTAL, Cells, Contributions, Nesting
 from .params import Params, Period, TableSpec, WorkbookError
-from .sources.combined import BROKEN, Coded, Lines
+from .sources.combined import BROKEN, Coded, Lines, Numbered
 from .visits import HIT
+
+if TYPE_CHECKING:
+    from .disclosure import Cells, Contributions, Nesting
 
 UNKNOWN = "unknown"
 
@@ -66,8 +68,11 @@ class Hits:
         self.latest = 0
         """About the time of the lines that were added last (epoch seconds)."""
         self._agents: dict[str | None, int] = {}
+        self._addresses, self._accounts = Numbered(), Numbered()
+        self._named: list[pl.Series] = []
         self._networks: dict[int, int] = {}
-        self._accounts: dict[str | None, int] = {}
+        self._country, self._network = np.zeros(1, np.int16), np.zeros(1, np.int64)
+        """By the number of an address; the last is for none."""
         self._clients = pl.DataFrame(schema=clients.SCHEMA)
         self._visitors = np.empty((0, 2), np.uint64)
 
@@ -99,14 +104,10 @@ class Hits:
         """The hits of the lines ``used``; ``visitor`` is a number of this run, ``client`` one of ``_agents``."""
         code = {name: column.code[used] for name, column in lines.texts.items()}
         values = {name: column.values for name, column in lines.texts.items()}
-        bits = self.params.disclosure
-        country, network = geography.locate(
-            values["address"], self.countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits
-        )
-        networks, which = np.unique(network, return_inverse=True)
-        network = _numbered(self._networks, networks.tolist())[which]
-        named = Coded.of(values["account"])
-        account = _numbered(self._accounts, named.values.to_list())[named.code][code["account"]]
+        country, network = self._located(values["address"])
+        account, new = self._accounts.of(values["account"])
+        self._named.append(new)
+        account = account[code["account"]]
         has_account = values["account"].is_not_null().to_numpy()[code["account"]]
         client = client[code["agent"]]
         visitor = np.where(has_account, account, (network[code["address"]] << 32) | client).astype(np.uint64)
@@ -134,6 +135,18 @@ class Hits:
             ]
         )
 
+    def _located(self, addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+        """The country of ``addresses`` (its place in ``countries.names``), and the number of the truncated network."""
+        number, new = self._addresses.of(addresses)
+        if new.len():
+            bits = self.params.disclosure
+            country, network = geography.locate(new, self.countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits)
+            networks, which = np.unique(network, return_inverse=True)
+            network = _numbered(self._networks, networks.tolist())[which]
+            self._country = np.concatenate([self._country[:-1], country, self._country[-1:]])
+            self._network = np.concatenate([self._network[:-1], network, self._network[-1:]])
+        return self._country[number], self._network[number]
+
     def take(self, before: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Hits (columns HIT), and what their clients are, by ``client``; the hits are held no longer.
 
@@ -156,7 +169,8 @@ class Hits:
         place = np.minimum(np.searchsorted(known[:, 0], visitors), max(len(known) - 1, 0))
         new = visitors if not len(known) else visitors[known[place, 0] != visitors]
         if new.size:
-            accounts, networks, agents = list(self._accounts), list(self._networks), list(self._agents)
+            accounts = pl.concat(self._named).to_list() if self._named else []
+            networks, agents = list(self._networks), list(self._agents)
             texts = (
                 f"account {accounts[number & 0xFFFFFFFF]}" if number & _ACCOUNT
                 else f"client {networks[number >> 32]} {agents[number & 0xFFFFFFFF]}"
@@ -401,6 +415,8 @@ def describe(sessions: pl.DataFrame, zone: str) -> pl.DataFrame:
 
 def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> Cells:
     """Counts the cells and margins of a table; ``frames`` are those of ``collection.sessions``."""
+    from .disclosure import TOTAL, Cells  # here and below: collecting needs no solver
+
     check(spec)
     base, rows = _counted(spec, frames)
     data = nw.from_native(rows)
@@ -445,6 +461,8 @@ def _counted(spec: TableSpec, frames: dict[str, pl.DataFrame]) -> tuple[str, pl.
 
 def contributions(spec: TableSpec, frames: dict[str, pl.DataFrame], params: Params, period: Period) -> Contributions:
     """What each visitor adds to each cell of a table, with the keys that are public: what noise is added to."""
+    from .disclosure import Contributions
+
     check(spec)
     base, rows = _counted(spec, frames)
     counts = {"sessions": pl.len(), "hits": pl.col("hits").sum(), "people": pl.lit(1)}
@@ -461,6 +479,8 @@ def keys(spec: TableSpec, params: Params, period: Period) -> dict[str, tuple[str
 
     Raises WorkbookError when the table's noise needs public keys and a dimension has none.
     """
+    from .disclosure import OTHER
+
     areas = tuple(dict.fromkeys([*(rule.area for rule in params.service.areas), "Other"]))
     products = tuple(dict.fromkeys(rule.product for rule in params.service.products))
     known = geography.countries()
@@ -538,6 +558,8 @@ def _with_largest(part: Any, data: Any, kept: Sequence[str], measure: str, count
 
 def _in_order(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
     """Rows by category, weekdays as in a week, margins last."""
+    from .disclosure import TOTAL
+
     keys = []
     for name in dimensions:
         keys.append(pl.col(name) == TOTAL)

@@ -10,28 +10,40 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import html
 import ipaddress
 import json
 import quopri
 import re
-import socket
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
 
+from ..marks import (
+    ACCOUNT,
+    ADDRESS,
+    AGENT,
+    MACHINE,
+    QUERY,
+    SHORTEST_ACCOUNT,
+    VISITOR,
+    is_account,
+    is_token,
+    mark,
+    packed,
+)
+from ..marks import (
+    ADDRESS_BITS as ADDRESS_BITS,
+)
 from ..params import WorkbookError
-from ..sources.combined import Coded, Lines
 from .audit import TOTAL
 from .contents import LARGEST_COUNT, Contents, Grid, kind_of
 from .release import Release
@@ -79,131 +91,7 @@ class Checked:
             )
 
 
-# ---- the marks of known values --------------------------------------------------------------------------------------
-
-ACCOUNT, ADDRESS, AGENT, QUERY, VISITOR = (
-    "an account of the input", "an address of the input", "a user agent of the input",
-    "a value of a query in the input", "a visitor key",
-)  # fmt: skip
-SHORTEST_ACCOUNT = 4
-PLAIN_NUMBER = 8
-"""A number of fewer digits can't be told from a count, so an account that is one is not looked for."""
-ADDRESS_BITS = 28
-"""Bits kept of the mark of an IPv4 address: with the key, each mark fits 16 or more of all the addresses there are."""
-SHORTEST_QUERY = 10
-
-
-class Marks:
-    """Takes parsed log lines, and keeps of each distinct account, address, user agent and query value a keyed mark.
-
-    Without the key a mark tells nothing. With it, a value can be tried; of an IPv4 address (there are few enough to try
-    them all) the mark is so short that many addresses fit. What each file holds is known by itself, so that a file that
-    has gone takes its marks with it.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        self._numbers: dict[str, dict[str, int]] = {ACCOUNT: {}, ADDRESS: {}, AGENT: {}, QUERY: {}}
-        self._seen: dict[tuple[int, str], list[np.ndarray]] = {}
-        self._marks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-    def add(self, lines: Lines, files: np.ndarray | None = None) -> None:
-        """Adds lines, used or not; ``files`` are the numbers of the files that ``lines.file`` speaks of."""
-        if lines.file is None or not lines.time.size:
-            parts = [(0, slice(None))]
-        else:  # a file's lines stand together
-            first = np.flatnonzero(np.append(True, lines.file[1:] != lines.file[:-1]))
-            ends = np.append(first[1:], lines.file.size)
-            parts = [(int(lines.file[a]), slice(a, b)) for a, b in zip(first, ends, strict=True)]
-        for number, rows in parts:
-            file = number if files is None else int(files[number])
-            for kind, column in ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent")):
-                self._note(file, kind, _present(lines.texts[column], rows))
-            for column in ("target", "referrer"):
-                asked = _present(lines.texts[column], rows)
-                asked = asked.filter(asked.str.contains("?", literal=True))
-                self._note(file, QUERY, asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode().drop_nulls())
-
-    def _note(self, file: int, kind: str, values: pl.Series) -> None:
-        known = self._numbers[kind]
-        numbers = np.array([known.setdefault(value, len(known)) for value in values.to_list()], np.uint32)
-        parts = self._seen.setdefault((file, kind), [])
-        parts.append(numbers)
-        if sum(part.size for part in parts[1:]) > max(1_000_000, parts[0].size):
-            parts[:] = [np.unique(np.concatenate(parts))]
-
-    def of_file(self, file: int) -> pl.DataFrame:
-        """Marks of a file: ``kind``, ``bits`` (how many are kept), ``mark`` (UInt64), in no order of the input."""
-        found = [pl.DataFrame(schema={"kind": pl.String, "bits": pl.UInt8, "mark": pl.UInt64})]
-        for kind, known in self._numbers.items():
-            if parts := self._seen.get((file, kind)):
-                bits, marks = self._of_values(kind, known)
-                numbers = np.unique(np.concatenate(parts))
-                frame = pl.DataFrame({"bits": bits[numbers], "mark": marks[numbers]}).filter(pl.col("bits") > 0)
-                found.append(frame.select(pl.lit(kind).alias("kind"), "bits", "mark"))
-        return pl.concat(found).unique().sort("kind", "bits", "mark")
-
-    def _of_values(self, kind: str, values: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Bits and mark of every value, hashed once; no bits where it can't be looked for."""
-        bits, marks = self._marks.get(kind, (np.empty(0, np.uint8), np.empty(0, np.uint64)))
-        if new := list(islice(values, bits.size, None)):
-            contents = [_marked(kind, value) for value in new]
-            kept = [(ADDRESS_BITS if kind == ADDRESS and len(c) == 4 else 64) if c else 0 for c in contents]
-            hashed = [mark(self.key, kind, c) >> (64 - n) if n else 0 for c, n in zip(contents, kept, strict=True)]
-            bits = np.append(bits, np.array(kept, np.uint8))
-            marks = np.append(marks, np.array(hashed, np.uint64))
-            self._marks[kind] = bits, marks
-        return bits, marks
-
-
-def _present(column: Coded, rows: slice) -> pl.Series:
-    """The values of a column that stand in some of the rows."""
-    there = np.zeros(column.values.len(), bool)
-    there[column.code[rows]] = True
-    return column.values.filter(pl.Series(there)).drop_nulls()
-
-
-def mark(key: bytes, kind: str, content: bytes) -> int:
-    """64 bits of BLAKE2b with the period's key; the kind is part of what is hashed."""
-    return int.from_bytes(hashlib.blake2b(kind.encode() + b"\0" + content, digest_size=8, key=key).digest())
-
-
-def _marked(kind: str, value: str) -> bytes:
-    """What is hashed of a value of the input: nothing, where it can't be looked for."""
-    if kind == ADDRESS:
-        return _packed(value)
-    if kind == AGENT:
-        return value.strip().casefold().encode() if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value else b""
-    if kind == ACCOUNT:
-        return value.strip().casefold().encode() if _is_account(value) else b""
-    text = unquote_plus(value.partition("=")[2]).strip().casefold()
-    return text.encode() if _is_token(text) else b""
-
-
-def _is_account(text: str) -> bool:
-    text = text.strip()
-    return len(text) >= (PLAIN_NUMBER if text.isdigit() else SHORTEST_ACCOUNT)
-
-
-def _is_token(text: str) -> bool:
-    """Whether a query's value looks made for one person: long, of letters and digits, and no date or time."""
-    return (
-        len(text) >= SHORTEST_QUERY
-        and any(c.isdigit() for c in text)
-        and any(c.isalpha() for c in text)
-        and not re.fullmatch(r"[\d.:+tzqw-]+", text)
-    )
-
-
-def _packed(text: str) -> bytes:
-    """An address as 4 or 16 bytes; a mapped IPv4 address is that address; empty for what is no address."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            packed = socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        return packed[12:] if packed.startswith(bytes(10) + b"\xff\xff") else packed
-    return b""
+# ---- known values ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -315,10 +203,6 @@ def _addresses(text: str, versions: bool = False) -> Iterator[str]:
 
 def _matches(pattern: re.Pattern[str], text: str) -> Iterator[str]:
     return (found[0] for found in pattern.finditer(text))
-
-
-MACHINE = "HeadlessChrome/"
-"""A browser without a window is nobody's; it writes its name into a PDF that it prints."""
 
 
 def _agents(text: str) -> Iterator[str]:
@@ -451,8 +335,8 @@ def _numbers(text: str, published: frozenset[int]) -> Iterator[tuple[str, bytes]
         if max(numbers := [int(found[n]) for n in (1, 3, 4, 5)]) <= 255:
             yield ADDRESS, bytes(numbers)
     for written in _addresses(text, versions=True):
-        if packed := _packed(written):
-            yield ADDRESS, packed
+        if address := packed(written):
+            yield ADDRESS, address
 
 
 def _known(
@@ -473,15 +357,15 @@ def _known(
             note(AGENT, token.casefold().encode(), texts)
         for spelled in set(_spellings(token)):
             folded = spelled.casefold()
-            if _is_token(folded):
+            if is_token(folded):
                 note(QUERY, folded.encode(), texts)
-            if _is_account(folded) and len(folded) <= 64 and not (folded in words and not _has_digit(folded)):
+            if is_account(folded) and len(folded) <= 64 and not (folded in words and not _has_digit(folded)):
                 note(ACCOUNT, folded.encode(), texts)
     whole = said.filter(pl.col("said").str.len_chars().is_between(SHORTEST_ACCOUNT, 1000))
     for number, text in whole.iter_rows():
         folded = text.strip().casefold()
         note(AGENT, folded.encode(), [number])
-        if len(folded) <= 64 and _is_account(folded) and " " in folded:
+        if len(folded) <= 64 and is_account(folded) and " " in folded:
             note(ACCOUNT, folded.encode(), [number])
     for number, text in said.filter(pl.col("said").str.contains(r"[A-Za-z]/\d")).iter_rows():
         for found in _AGENT.finditer(text):

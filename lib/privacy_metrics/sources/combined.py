@@ -67,6 +67,26 @@ class Coded:
         return self.values.gather(self.code)
 
 
+class Numbered:
+    """The distinct texts of a run, each with a number: 0, 1, 2 … as they are first seen; null is -1."""
+
+    def __init__(self) -> None:
+        self._kind = pl.Categorical(pl.Categories.random())
+        self._last = pl.Series([], dtype=self._kind)  # categories are forgotten when no series has them
+        self.size = 0
+
+    def of(self, texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
+        """The numbers of ``texts``, and the texts that are new in the order of their numbers."""
+        self._last = texts.cast(self._kind)
+        number = self._last.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+        before, self.size = self.size, max(self.size, int(number.max(initial=-1)) + 1)
+        place = np.zeros(self.size - before, np.int64)
+        new = np.flatnonzero(number >= before)
+        place[number[new] - before] = new
+        # Made anew, as views would keep the block that they look into.
+        return number, pl.Series(texts.gather(place).to_list(), dtype=pl.String)
+
+
 @dataclass(frozen=True)
 class Lines:
     """Parsed lines: what stands in PARSED, with texts as Coded."""
