@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from . import folders, geography, sources, technical, visits
+from . import engines, folders, geography, sources, technical, visits
 from .marks import Marks
 from .params import Params, Period, Source
 
@@ -243,8 +243,11 @@ def _read(
         again[entry["days"]] = True
     store.discard(again)
     gap = params.disclosure.session_gap
+    engine = engines.engine(params)
 
-    def read(wanted: list[_Input], only: np.ndarray | None) -> None:
+    seen: dict[int, pl.DataFrame] = {}
+
+    def read_here(wanted: list[_Input], only: np.ndarray | None) -> None:
         total = sum(file.size for file in wanted)
         done = 0
         for source, some in _by_source(wanted):
@@ -255,22 +258,53 @@ def _read(
                 if only is None:
                     marks.add(lines, numbers)
                 if hits.size > HELD and only is None:
-                    for day, frames in technical.days(hits, gap, hits.latest - LATE):
+                    for day, frames in technical.days(hits, gap, hits.latest - LATE, engine):
                         store.add(day, frames)
                 if progress:
                     progress(done + opened.done, total, int(hits.accounts.sum()))
             done += opened.done
             for file in some:
                 file.was_read(opened)
-        for day, frames in technical.days(hits, gap):
+        for day, frames in technical.days(hits, gap, engine=engine):
             store.add(day, frames)
+
+    def read_there(cluster: Any, wanted: list[_Input], only: np.ndarray | None) -> None:
+        from . import spark
+
+        job = spark.Job(params, period, key, countries, [(file.source, file.path) for file in inputs], only)
+        parts = [part for f in wanted for part in spark.parts(f.source, f.path, f.number, f.size)]
+        collected = cluster.collect(job, parts, gap)
+        touched = np.zeros(again.size, bool) if only is None else only
+        for number, done in collected.accounts() if only is None else ():
+            hits.accounts[number] += done["account"]
+            hits.days[number, done["days"]] = touched[done["days"]] = True
+            inputs[number].cut_short |= done["cut_short"]
+        if only is None:
+            seen.update(collected.marks())
+        for day, frames in collected.days(np.flatnonzero(touched).tolist()):
+            store.add(day, frames)
+        if progress:
+            total = sum(file.size for file in wanted)
+            progress(total, total, int(hits.accounts.sum()))
+
+    def read(wanted: list[_Input], only: np.ndarray | None) -> None:
+        # What a query gives is read here, and where it lies among lines of logs, so are those.
+        asked = [file for file in wanted if file.rows]
+        if params.engine == "spark" and (only is None or not asked):
+            if there := [file for file in wanted if not file.rows]:
+                read_there(engine, there, only)
+            wanted = asked
+        if wanted:
+            read_here(wanted, only)
 
     read([file for file in inputs if file.new], None)
     if (mixed := store.mixed | again).any():
         store.discard(mixed)
         read([file for file in inputs if (hits.days[file.number] & mixed).any()], mixed)
     store.keep()
-    store.keep_marks({file.name: marks.of_file(file.number) if file.new else None for file in inputs})
+    store.keep_marks(
+        {file.name: seen.get(file.number, marks.of_file(file.number)) if file.new else None for file in inputs}
+    )
     account = {"read": int(hits.accounts.sum())}
     account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:

@@ -510,6 +510,13 @@ class Zones(_Section):
     outputs: str = "outputs"
 
 
+class Spark(_Section):
+    """Where ``engine: spark`` runs: a master's address, and Spark's own settings."""
+
+    master: str = Field(default="local[*]", pattern=r"^(local(\[.+\])?|spark://.+|yarn|k8s://.+)$")
+    config: dict[str, str] = {}
+
+
 class Params(_Section):
     """All parameters of a workbook; ``root`` is the folder that relative paths start from."""
 
@@ -520,6 +527,10 @@ class Params(_Section):
     tables: list[TableSpec]
     reports: Reports
     zones: Zones = Zones()
+    engine: Literal["polars", "duckdb", "spark"] = Field(
+        default="polars", description="what cuts sessions and counts tables; each gives the same"
+    )
+    spark: Spark = Spark()
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
 

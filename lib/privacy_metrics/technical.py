@@ -26,6 +26,7 @@ from .visits import HIT
 
 if TYPE_CHECKING:
     from .disclosure import Cells, Contributions, Nesting
+    from .engines import Engine
 
 UNKNOWN = "unknown"
 
@@ -152,16 +153,39 @@ class Hits:
 
         Only hits before the epoch second ``before``, or all.
         """
+        hits = self._taken(before)
+        # A client's code is its place in the order of the keyed user agents: it does not depend on what was read first.
+        rank = self._client_keys().rank("ordinal") - 1
+        described = self._clients.drop("crawler")[rank.arg_sort()]
+        return hits.with_columns(rank.gather(hits["client"]).alias("client")), described
+
+    def take_described(self, before: int | None = None) -> pl.DataFrame:
+        """The same hits as any engine takes them (columns ENGINE_HIT)."""
+        hits = self._taken(before)
+        numbers, which = np.unique(hits["visitor"].to_numpy(), return_inverse=True)
+        client = hits["client"]
+        day = np.searchsorted(self.midnights, hits["time"].to_numpy(), side="right") - 1
+        return hits.with_columns(
+            pl.Series("visitor", self.visitor_keys(numbers)[which].view(np.int64)),
+            pl.Series("day", day, dtype=pl.Int32),
+            self._client_keys().gather(client).alias("client"),
+            *self._clients.select(CLIENT)[client],
+            pl.selectors.categorical().cast(pl.String),
+        ).select(*ENGINE_HIT)
+
+    def _taken(self, before: int | None) -> pl.DataFrame:
         hits = pl.concat(self.held) if self.held else pl.DataFrame(schema=HIT)
         self.held, self.size = [], 0
         if before is not None:
             later = hits.filter(pl.col("time") >= before)
             hits = hits.filter(pl.col("time") < before)
             self.held, self.size = [later], later.height
-        # A client's code is its place in the order of the user agents: it does not depend on what was read first.
-        rank = pl.Series(list(self._agents), dtype=pl.String).fill_null("").rank("ordinal") - 1
-        described = self._clients.drop("crawler")[rank.arg_sort()]
-        return hits.with_columns(rank.gather(hits["client"]).alias("client")), described
+        return hits
+
+    def _client_keys(self) -> pl.Series:
+        """By the number of a user agent, 63 bits that put agents in one order on every engine."""
+        keys = [int.from_bytes(_keyed(self.key, f"agent {agent}")) >> 1 for agent in self._agents]
+        return pl.Series(keys, dtype=pl.Int64)
 
     def visitor_keys(self, visitors: np.ndarray) -> np.ndarray:
         """The keyed hashes that stand for visitors, whose numbers are distinct and sorted."""
@@ -211,6 +235,11 @@ class Hits:
         return reason
 
 
+CLIENT = ("browser", "browser_version", "os", "device")
+ENGINE_HIT = {
+    name: pl.String if kind == pl.Categorical else pl.Int64 if kind.is_integer() else kind for name, kind in HIT.items()
+} | {"day": pl.Int32, **dict.fromkeys(CLIENT, pl.String)}
+"""A hit as any engine takes it: text and signed numbers (a visitor's 64 bits are read as such), day, and client."""
 _CATEGORY = pl.Categorical
 _ACCOUNT = 1 << 63
 """Marks a visitor's number as that of an account; else its high half is a network and its low half a client."""
@@ -367,28 +396,47 @@ STORED = (
 """Columns of a stored session: no address, no account, no user agent, no URL."""
 
 
-def days(hits: Hits, gap: int, before: int | None = None) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
+def days(
+    hits: Hits, gap: int, before: int | None = None, engine: Engine | None = None
+) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     """The sessions of the hits held (of those before the epoch second ``before``), cut at midnight: by day, the frames.
 
     A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String.
     """
+    if engine is not None:
+        yield from by_day(engine.sessions(hits.take_described(before), gap))
+        return
     taken, known = hits.take(before)
     frames = visits.sessions(taken, gap, hits.midnights.tolist(), hits.visitor_keys)
     frames["sessions"] = pl.concat([frames["sessions"], known[frames["sessions"]["client"]]], how="horizontal").select(
         STORED
     )
-    by_day: dict[str, dict[Any, pl.DataFrame]] = {}
     for name, frame in frames.items():
         day = np.searchsorted(hits.midnights, frame["session"].to_numpy(), side="right") - 1
-        frame = frame.with_columns(day=pl.Series(day, dtype=pl.Int64))
-        by_day[name] = frame.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
-    for day in sorted(by_day["sessions"]):
-        yield day[0], {name: parts.get(day, frames[name].clear()) for name, parts in by_day.items()}
+        frames[name] = frame.with_columns(day=pl.Series(day, dtype=pl.Int32))
+    yield from by_day(frames)
+
+
+def by_day(frames: dict[str, pl.DataFrame]) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
+    """Frames with a column ``day``, a day at a time and without it."""
+    parts: dict[str, dict[Any, pl.DataFrame]] = {
+        name: frame.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
+        for name, frame in frames.items()
+    }
+    for day in sorted(parts["sessions"]):
+        yield day[0], {name: some.get(day, frames[name].drop("day").clear()) for name, some in parts.items()}
+
+
+def as_stored(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame that an engine gave, as the frames that are stored: their columns, types and order of rows."""
+    frame = frame.with_columns(pl.col("visitor").reinterpret(signed=False))
+    columns = {"sessions": STORED, **{part: (*names, "hits") for part, names in visits.PARTS.items()}}[name]
+    return in_order(frame.select(*columns, "day"))
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows sorted by what names them: the same rows give the same file."""
-    return frame.sort("visitor", "session", *(c for c in frame.columns if c not in STORED))
+    return frame.sort("visitor", "session", *(c for c in frame.columns if c not in (*STORED, "day")))
 
 
 def describe(sessions: pl.DataFrame, zone: str) -> pl.DataFrame:
@@ -413,13 +461,16 @@ def describe(sessions: pl.DataFrame, zone: str) -> pl.DataFrame:
     ).select("visitor", "session", "end", "hits", *OF_SESSION)
 
 
-def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> Cells:
-    """Counts the cells and margins of a table; ``frames`` are those of ``collection.sessions``."""
+def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period, engine: Engine | None = None) -> Cells:
+    """Counts the cells and margins of a table; ``frames`` are those of ``collection.sessions``.
+
+    They are counted in memory, or by ``engine``.
+    """
     from .disclosure import TOTAL, Cells  # here and below: collecting needs no solver
 
     check(spec)
     base, rows = _counted(spec, frames)
-    data = nw.from_native(rows)
+    data = nw.from_native(engine.frame(rows.select("visitor", "hits", *spec.dimensions)) if engine else rows)
     counts = {
         "sessions": nw.len(),
         "hits": nw.col("hits").sum(),
@@ -441,7 +492,8 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
                     *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, *contributors
                 )
             )
-    frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
+    made = [nw.to_native(part) for part in parts]
+    frame = pl.concat([engine.polars(part) if engine else pl.DataFrame(part) for part in made])
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
         _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),

@@ -33,14 +33,17 @@ _OF_PAGE = ("area", "product", "action")
 _OF_FIRST = ("client", "country", "language", "referrer_kind", "referrer_site", "account")
 _ORDER = ("time", *_OF_PAGE, *_OF_FIRST)
 """A total order of a visitor's hits: what comes first in one second is the same on every engine."""
-_PARTS = {
+PARTS = {
     "areas": ["visitor", "session", "area"],
     "steps": ["visitor", "session", "from_area", "to_area"],
     "products": ["visitor", "session", "product", "action"],
 }
 
 
-def plan(hits: Any, gap: int) -> dict[str, Any]:
+def plan(
+    hits: Any, gap: int, by: Sequence[str] = ("visitor",), also: Sequence[str] = (),
+    keep: Callable[[Any], Any] = lambda frame: frame,
+) -> dict[str, Any]:  # fmt: skip
     """Cuts each visitor's hits (columns HIT) into sessions: a new one starts after more than ``gap`` seconds without.
 
     Frames of the answer, by name; a visitor's ``session`` is named by the epoch second of its first hit:
@@ -50,29 +53,35 @@ def plan(hits: Any, gap: int) -> dict[str, Any]:
     - ``areas``: visitor, session, area, hits
     - ``steps``: visitor, session, from_area, to_area, hits (moves between two areas)
     - ``products``: visitor, session, product, action, hits
+
+    With ``by``, what is between two of these columns' values is no session (``day``: each ends at midnight), and every
+    frame has them; ``also`` are more columns of a session's first hit. ``keep`` is given the frame that all four are
+    made of, for an engine that would make it four times.
     """
     frame: Any = nw.from_native(hits)
-    frame = frame.with_columns(nw.col("time", "area").shift(1).over("visitor", order_by=_ORDER).name.prefix("last_"))
+    for name in ("time", "area"):
+        frame = frame.with_columns(nw.col(name).shift(1).over(*by, order_by=_ORDER).alias(f"last_{name}"))
     starts = nw.col("last_time").is_null() | (nw.col("time") - nw.col("last_time") > gap)
     frame = frame.with_columns(starts=starts.cast(nw.Int64))
     frame = frame.with_columns(session=nw.when(nw.col("starts") == 1).then(nw.col("time")).otherwise(nw.lit(0)))
-    frame = frame.with_columns(session=nw.col("session").cum_max().over("visitor", order_by=_ORDER))
+    frame = frame.with_columns(session=nw.col("session").cum_max().over(*by, order_by=_ORDER))
     # The last hit of a session is the one after which the visitor's next hit starts another, or none follows.
-    frame = frame.with_columns(next=nw.col("starts").shift(-1).over("visitor", order_by=_ORDER))
-    by = ["visitor", "session"]
+    frame = frame.with_columns(next=nw.col("starts").shift(-1).over(*by, order_by=_ORDER))
+    frame = nw.from_native(keep(nw.to_native(frame)))
+    by = [*by, "session"]
     spans = frame.group_by(by).agg(end=nw.col("time").max(), hits=nw.len().cast(nw.Int64))
     of_first = ["account", "country", "client", "language", "referrer_kind", "referrer_site", "area"]
-    first = frame.filter(nw.col("starts") == 1).select(*by, *of_first).rename({"area": "entry_area"})
+    first = frame.filter(nw.col("starts") == 1).select(*by, *of_first, *also).rename({"area": "entry_area"})
     last = frame.filter(nw.col("next").is_null() | (nw.col("next") == 1)).select(*by, exit_area=nw.col("area"))
     moves = frame.filter((nw.col("starts") == 0) & (nw.col("area") != nw.col("last_area")))
     parts = {
         "sessions": spans.join(first, on=by, how="inner").join(last, on=by, how="inner"),
-        "areas": frame.group_by(_PARTS["areas"]).agg(hits=nw.len().cast(nw.Int64)),
+        "areas": frame.group_by(*by, "area").agg(hits=nw.len().cast(nw.Int64)),
         "steps": moves.rename({"last_area": "from_area", "area": "to_area"})
-        .group_by(_PARTS["steps"])
+        .group_by(*by, "from_area", "to_area")
         .agg(hits=nw.len().cast(nw.Int64)),
         "products": frame.filter(~nw.col("product").is_null())
-        .group_by(_PARTS["products"])
+        .group_by(*by, "product", "action")
         .agg(hits=nw.len().cast(nw.Int64)),
     }
     return {name: nw.to_native(part) for name, part in parts.items()}
@@ -203,7 +212,7 @@ def stitch(frames: dict[str, pl.DataFrame], gap: int) -> dict[str, pl.DataFrame]
     link = moves.select(
         "visitor", session="head", from_area="came_from", to_area="entry_area", hits=pl.lit(1, pl.Int64)
     )
-    for name, by in _PARTS.items():
+    for name, by in PARTS.items():
         part = frames[name]
         moved = part.join(links, on=["visitor", "session"], how="inner")
         if name == "steps":

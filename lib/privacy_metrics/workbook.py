@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from . import folders, requests, technical
+from . import engines, folders, requests, technical
 from .collection import collect as collect
 from .collection import is_collected as is_collected
 from .collection import recorded as _record
@@ -166,7 +166,8 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     frames = sessions(params, period)
     policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
-    tables = [technical.cells(spec, frames, period) for spec in params.tables if not spec.noise]
+    engine = engines.engine(params)
+    tables = [technical.cells(spec, frames, period, engine) for spec in params.tables if not spec.noise]
     made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:

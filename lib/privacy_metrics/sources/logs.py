@@ -215,3 +215,31 @@ class _Zstd:
     def read1(self, size: int) -> bytes:
         # Of a frame that is cut short, pyarrow gives nothing of the read that meets the cut: so many small ones.
         return self.stream.read(min(size, 1 << 16))
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file's first bytes are those of gzip or zstd."""
+    with path.open("rb") as file:
+        first = file.read(4)
+    return first[:2] == b"\x1f\x8b" or first == b"\x28\xb5\x2f\xfd"
+
+
+def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[Lines]:
+    """The lines of a plain file of the combined format that begin within ``size`` bytes from ``start``, in batches.
+
+    Read part by part, every line of a file is read once. Raises SourceError for a file that cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if start:  # a line that begins at the first byte is this part's, one that began before is not
+                file.seek(start - 1)
+                file.readline()
+            while (left := start + size - file.tell()) > 0:
+                block = file.read(min(left, BLOCK))
+                if not block:
+                    return
+                if not block.endswith(b"\n"):
+                    block += file.readline()
+                yield parse(block, language=language)
+    except OSError as error:
+        raise SourceError(f"{path}: not readable ({error.strerror}); restore the file") from None
