@@ -64,7 +64,10 @@ def hits(draw: st.DrawFn) -> str:
     """A line of a July day: few people, few moments near each other and near midnight, seldom broken."""
     if draw(st.integers(0, 20)) == 0:
         return draw(st.sampled_from(["", "no line", line(status=404), line(agent=BOT), line(method="HEAD")]))
-    day, clock = draw(st.integers(1, 4)), draw(st.sampled_from(["00:00:00", "00:00:07", "00:01:10", "00:20:00", "23:50:00"]))
+    day, clock = (
+        draw(st.integers(1, 4)),
+        draw(st.sampled_from(["00:00:00", "00:00:07", "00:01:10", "00:20:00", "23:50:00"])),
+    )
     return line(
         f"0{day}/Jul/2026:{clock} +0300",
         address=draw(st.sampled_from(["240.1.2.3", "241.9.2.3", "3fff:1::1", "a-host"])),
@@ -112,7 +115,7 @@ def tables(params: Params, period: Period, engine: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_random_logs_give_the_same_bytes_on_every_engine(engine: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    examples = (200 if PROOF else 12) if engine == "duckdb" else (25 if PROOF else 2)
+    examples = (200 if PROOF else 4) if engine == "duckdb" else (25 if PROOF else 2)
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(hits(), max_size=40), st.sampled_from([60, 600, 1800]), st.sampled_from([8, 16, 24]))
@@ -156,7 +159,7 @@ def test_parts_of_a_file_hold_each_line_once(tmp_path: Path) -> None:
     path.write_text("\n".join(texts))
     (whole,) = logs.read(Files([path]), language=False)
     expected = whole.frame()
-    for size in (1, 7, 101, 4096, 10**6):
+    for size in (23, 101, 4096, 10**6):
         found = [
             lines.frame()
             for start in range(0, path.stat().st_size, size)

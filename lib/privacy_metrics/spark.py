@@ -9,6 +9,8 @@ hits to its own scratch disks where they do not fit into memory, encrypted with 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from .sources import formats, logs
 PART = 64 << 20
 """Bytes of a plain log that one task reads; a compressed file is one task's."""
 
+_SHUFFLES = "spark.sql.shuffle.partitions"
 _ARROW = {pl.String: pa.string(), pl.Int64: pa.int64(), pl.Int32: pa.int32(), pl.Boolean: pa.bool_()}
 _SPARK = {pl.String: "string", pl.Int64: "bigint", pl.Int32: "int", pl.Boolean: "boolean"}
 _ROW = {
@@ -48,13 +51,12 @@ class Spark(Engine):
             raise WorkbookError(
                 "engine: spark needs the package pyspark; install privacy-metrics[spark] (make spark), and Java 17"
             ) from None
-        import sys
-
         config = {
             "spark.io.encryption.enabled": "true", "spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC",
-            "spark.pyspark.python": sys.executable, "spark.ui.showConsoleProgress": "false",
-            "spark.log.level": "ERROR",
+            "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR", _SHUFFLES: "2",
         }  # fmt: skip
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # tasks run where this library is
+        self.chosen = options.config
         builder = SparkSession.builder.master(options.master).appName("privacy-metrics")
         for name, value in {**config, **options.config}.items():
             builder = builder.config(name, value)
@@ -83,6 +85,8 @@ class Spark(Engine):
     def collect(self, job: Job, inputs: Sequence[Part], gap: int) -> Collected:
         """Reads parts of the input on the cluster, and cuts their hits into sessions."""
         context = self.session.sparkContext
+        if _SHUFFLES not in self.chosen:
+            self.session.conf.set(_SHUFFLES, str(max(2, len(inputs))))
         shared = context.broadcast(job)
 
         def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
