@@ -49,7 +49,7 @@ class Spark(Engine):
             from pyspark.sql import SparkSession
         except ImportError:
             raise WorkbookError(
-                "engine: spark needs the package pyspark; install privacy-metrics[spark] (make spark), and Java 17"
+                "engine: spark needs the package pyspark; install privacy-metrics[spark], and Java 17 or later"
             ) from None
         config = {
             "spark.io.encryption.enabled": "true", "spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC",
@@ -65,8 +65,8 @@ class Spark(Engine):
         except Exception as error:  # noqa: BLE001 (py4j's own class, and what Java's start-up raises)
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise WorkbookError(
-                f"engine: spark at {options.master} could not be started ({reason[:200]}); is Java 17 installed, and "
-                "is the master there (spark.master)?"
+                f"engine: spark at {options.master} could not be started ({reason[:200]}); is Java 17 or later "
+                "installed, and is the master there (spark.master)?"
             ) from None
 
     def frame(self, frame: pl.DataFrame) -> Any:

@@ -470,11 +470,12 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period, engi
 
     check(spec)
     base, rows = _counted(spec, frames)
-    data = nw.from_native(engine.frame(rows.select("visitor", "hits", *spec.dimensions)) if engine else rows)
+    some = rows.select("visitor", "hits", *spec.dimensions)
+    data = nw.from_native(engine.frame(some) if engine else some)
     counts = {
         "sessions": nw.len(),
-        "hits": nw.col("hits").sum(),
-        "people": nw.col("visitor").n_unique(),
+        "hits": nw.col("hits").sum().fill_null(0),  # of no rows
+        "people": nw.col("visitor").n_unique().fill_null(0),
     }
     wanted = list(dict.fromkeys([*spec.measures, "people"]))
     additive = [m for m in wanted if m != "people"]
@@ -486,14 +487,10 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period, engi
             part = data.group_by(*kept).agg(*aggregates) if kept else data.select(*aggregates)
             for measure in additive:
                 part = _with_largest(part, data, kept, measure, counts[measure])
-            margin = [nw.lit(TOTAL).alias(d) for d in spec.dimensions if d not in kept]
-            parts.append(
-                part.with_columns(*margin).select(
-                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, *contributors
-                )
-            )
-    made = [nw.to_native(part) for part in parts]
-    frame = pl.concat([engine.polars(part) if engine else pl.DataFrame(part) for part in made])
+            keys = (nw.col(d).cast(nw.String) if d in kept else nw.lit(TOTAL).alias(d) for d in spec.dimensions)
+            parts.append(part.select(*keys, *wanted, *contributors))
+    made = nw.to_native(nw.concat(parts))
+    frame = engine.polars(made) if engine else pl.DataFrame(made)
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
         _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
