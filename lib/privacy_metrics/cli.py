@@ -198,10 +198,10 @@ def _print_checked(folder: Path, done: Checked) -> None:
 
 
 def _collect(params: Params, period: Period) -> dict:
-    from . import workbook
+    from . import collection
 
     with _bar(f"Collecting {period.label}") as progress:
-        return workbook.collect(params, period, progress)
+        return collection.collect(params, period, progress)
 
 
 def _collect_history(params: Params, period: Period) -> None:

@@ -11,13 +11,25 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 
 
 class WorkbookError(Exception):
@@ -119,6 +131,9 @@ def _known_zone(name: str) -> str:
     return name
 
 
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -130,7 +145,7 @@ class Organisation(_Section):
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")
     subdivision: str | None = Field(default=None, description="a part of the country with public holidays of its own")
     extra_holidays: dict[date, str] = Field(default={}, description="holidays that the law adds, with their names")
-    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    time_zone: TimeZone
 
 
 class AreaRule(_Section):
@@ -194,18 +209,139 @@ Right = Literal[
 """The rights that a request exercises, as the register's schema has them."""
 
 
-class AccessLog(_Section):
-    """Web access logs in the combined format, plain or gzip or zstd.
+_SECRET = re.compile(r"(pass|pwd|secret|token|signature|credential|access_?key|account_?key)\w*\s*=", re.IGNORECASE)
 
-    ``{date}`` in ``path`` stands for each day of the period, the day before and the day after.
+
+def _without_credentials(address: str, instead: str) -> None:
+    """Refuses an address that holds a password or a key; what it holds is not quoted."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise ValueError("is no address that can be read") from None
+    key = parts.username and parts.scheme in ("s3", "gs", "gcs")
+    if parts.password is not None or key or _SECRET.search(address):
+        raise ValueError(f"holds a password or a key; take it out of the parameters, and change it: {instead}")
+
+
+class Source(_Section):
+    """A source of technical data; each kind adds parameters of its own (``privacy_metrics.sources.register``)."""
+
+    kind: str
+    proxies: int = Field(
+        default=0, ge=0, le=10, description="own proxies in front: the address is then taken from X-Forwarded-For"
+    )
+
+
+class LogFiles(Source):
+    """Files of log lines, plain or gzip or zstd.
+
+    ``{date}`` in ``path`` stands for each day of the period, the day before and the day after. A path that begins with
+    s3://, gs://, abfs:// or file:// is in an object store, whose credentials come from the environment alone.
     """
 
-    kind: Literal["access_log"] = "access_log"
     path: str = Field(min_length=1, description="file, glob, or a path with {date}; relative to the params' parent")
-    language: bool = Field(default=False, description="a quoted Accept-Language header follows the combined fields")
     allow_missing_days: bool = Field(
         default=False, description="with {date}: go on when a day of the period has no file"
     )
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> LogFiles:
+        if "://" in self.path:
+            _without_credentials(self.path, "an object store's credentials come from the environment alone")
+        return self
+
+
+class AccessLog(LogFiles):
+    """Web access logs of one ``log_format``."""
+
+    kind: Literal["access_log"] = "access_log"
+    log_format: str = Field(
+        default="combined",
+        min_length=1,
+        description="combined, common, vhost_combined, vhost_common, or the server's own, as nginx or Apache writes it",
+    )
+    language: bool = Field(default=False, description="a quoted Accept-Language header follows the named format")
+
+
+class _Database(_Section):
+    def located(self, root: Path) -> Any:
+        """The same with its path under ``root``."""
+        path = getattr(self, "path", None)
+        return self.model_copy(update={"path": str(root / Path(path).expanduser())}) if path else self
+
+
+class PostgreSQL(_Database):
+    """A PostgreSQL database, named by a URI without a password."""
+
+    kind: Literal["postgresql"]
+    uri: str = Field(default="postgresql://", pattern=r"^postgres(ql)?://", repr=False)
+    password_env: str = Field(
+        default="PGPASSWORD", pattern=r"^[A-Za-z_]\w*$", description="the environment variable with the password"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_password(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("uri"), str):
+            _without_credentials(given["uri"], "password_env names the environment variable that holds it (PGPASSWORD)")
+        return given
+
+
+class SQLite(_Database):
+    """An SQLite database: one file."""
+
+    kind: Literal["sqlite"]
+    path: str = Field(min_length=1, description="the database's file")
+
+
+class DuckDB(_Database):
+    """A DuckDB database: one file, or none for a query that names files of its own."""
+
+    kind: Literal["duckdb"]
+    path: str | None = Field(default=None, min_length=1, description="the database's file")
+
+
+Database = Annotated[PostgreSQL | SQLite | DuckDB, Field(discriminator="kind")]
+
+FIELDS = Literal[
+    "address", "account", "time", "request", "method", "target", "status", "referrer", "agent", "language", "forwarded"
+]  # fmt: skip
+"""What of a request can be read: ``request`` is method, target and protocol in one, ``forwarded`` X-Forwarded-For."""
+
+
+class Columns(Source):
+    """Where the fields of a request are in records that are not log lines.
+
+    ``columns``: the record's column for a field, where it has another name. ``fill``: the value of a field that the
+    records do not have. ``time_zone``: of times that carry no offset.
+    """
+
+    columns: dict[FIELDS, str] = {}
+    fill: dict[Literal["method", "status"], str] = {}
+    time_zone: TimeZone | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Columns:
+        if twice := sorted(set(self.columns) & set(self.fill)):
+            raise ValueError(f"{', '.join(twice)} stands in columns and in fill; keep one of them")
+        return self
+
+
+SOURCES: dict[str, type[Source]] = {}
+"""The kinds of sources of technical data, by name: the parameters of each."""
+
+
+def _by_kind(given: Any, _: Any) -> Source:
+    # The kinds register themselves when their package is imported; it stands above this module, so by its name.
+    import_module("privacy_metrics.sources")
+    if isinstance(given, Source):
+        return given
+    if not isinstance(given, dict):
+        raise ValueError("must hold the parameters of a source, such as path: access.log")
+    kind = given.get("kind", "access_log")
+    if kind not in SOURCES:
+        raise ValueError(f"kind {kind!r} is no kind of source; there are {', '.join(sorted(SOURCES))}")
+    return SOURCES[kind].model_validate(given)
 
 
 class Countries(_Section):
@@ -223,17 +359,16 @@ class Countries(_Section):
 
 class RequestRegister(_Section):
     """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
-    or a database query.
+    or a database and a query.
 
-    ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values.
+    ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values. ``$start`` and
+    ``$end`` in a query are the period's.
     """
 
-    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira", "sql"] = "table"
-    path: str | None = Field(default=None, description="the file; of every kind but sql")
-    query: str | None = Field(default=None, description="of kind sql: SELECT ..., one row per request")
-    connection: str | None = Field(
-        default=None, description="of kind sql: $NAME of an environment variable with the address, or an address"
-    )
+    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira"] = "table"
+    path: str | None = Field(default=None, description="the file")
+    database: Database | None = Field(default=None, description="of kind table: where query is asked")
+    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per request")
     zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
         default=None, description="the time zone of times that carry none"
     )
@@ -245,19 +380,16 @@ class RequestRegister(_Section):
     separator: str = ","
 
     @model_validator(mode="after")
-    def _whence(self) -> RequestRegister:
-        if self.kind == "sql":
-            if not (self.query and self.connection) or self.path:
-                raise ValueError("kind sql needs query and connection, and no path")
-            if re.search(r"://[^/@]*:[^/@]*@", self.connection):
-                raise ValueError("connection holds a password; put the address into an environment variable: $NAME")
-        elif not self.path or self.query or self.connection:
-            raise ValueError(f"kind {self.kind} needs path, and no query or connection")
+    def _one_place(self) -> RequestRegister:
+        if (self.path is None) == (self.database is None) or (self.database is None) != (self.query is None):
+            raise ValueError("give either path: FILE, or database: with query: SELECT ...")
+        if self.database and self.kind != "table":
+            raise ValueError(f"kind {self.kind} is an export and needs path: FILE")
         return self
 
 
 class Sources(_Section):
-    technical: list[AccessLog] = Field(min_length=1)
+    technical: list[Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]] = Field(min_length=1)
     countries: Countries
     requests: RequestRegister | None = None
 
@@ -418,6 +550,13 @@ class Zones(_Section):
     outputs: str = "outputs"
 
 
+class Spark(_Section):
+    """Where ``engine: spark`` runs: a master's address, and Spark's own settings."""
+
+    master: str = Field(default="local[*]", pattern=r"^(local(\[.+\])?|spark://.+|yarn|k8s://.+)$")
+    config: dict[str, str] = {}
+
+
 class Params(_Section):
     """All parameters of a workbook; ``root`` is the folder that relative paths start from."""
 
@@ -429,6 +568,10 @@ class Params(_Section):
     reports: Reports
     requests: Requests = Requests()
     zones: Zones = Zones()
+    engine: Literal["polars", "duckdb", "spark"] = Field(
+        default="polars", description="what cuts sessions and counts tables; each gives the same"
+    )
+    spark: Spark = Spark()
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
 

@@ -1,4 +1,4 @@
-"""The register of requests: its schema, declared once, and reading it from CSV, Parquet, XLSX and SQL.
+"""The register of requests: its schema, declared once, and reading it from CSV, Parquet and XLSX.
 
 A register holds one row per *request line*: a message that asks for access and erasure is one case and two lines.
 """
@@ -6,7 +6,6 @@ A register holds one row per *request line*: a message that asks for access and 
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -208,14 +207,6 @@ class Register:
         counts = dict(self.excluded["reason"].value_counts().iter_rows())
         return {"read": self.read, "used": self.requests.height, **{r: counts[r] for r in EXCLUSIONS if r in counts}}
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what was read: the same rows in the same order, the same fingerprint."""
-        digest = hashlib.sha256()
-        for frame in (self.requests, self.excluded):
-            digest.update(frame.write_csv().encode())
-        return digest.hexdigest()
-
     def without_ids(self) -> pl.DataFrame:
         """``requests`` with ids that say nothing: a request's row in the source, and the first row of its case."""
         line = pl.int_range(pl.len()).over("row") if self.rows.is_duplicated().any() else pl.lit(0)
@@ -264,7 +255,9 @@ def read_register(
         frame = _read_xlsx(path, mapping)
         return validate(lambda: frame.lazy(), path.name, zone, mapping, as_of)
     if kind not in ("csv", "txt", "tsv"):
-        raise RegisterError(path.name, [f"no reader for .{kind}; there are csv, csv.gz, parquet, xlsx and SQL"])
+        raise RegisterError(
+            path.name, [f"no reader for .{kind}; there are csv, csv.gz, parquet and xlsx (or a database)"]
+        )
     separator = "\t" if kind == "tsv" else mapping.separator
     try:
         return validate(
@@ -273,29 +266,6 @@ def read_register(
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
         # Polars' own messages quote the line, and with it a person.
         raise RegisterError(path.name, _csv_problems(path, separator)) from None
-
-
-def read_sql(
-    query: str, connection: Any, *, zone: str = "Europe/Helsinki", mapping: RegisterMapping | None = None,
-    as_of: date | None = None,
-) -> Register:  # fmt: skip
-    """Reads a register from a query over an open DB-API or SQLAlchemy connection; as ``read_register`` otherwise.
-
-    Only the schema's columns are fetched: the query is wrapped in one that selects them.
-    """
-    mapping = mapping or RegisterMapping()
-    query = query.strip().rstrip(";")
-    try:
-        names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
-        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
-        fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
-        frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
-    except Exception as error:  # noqa: BLE001 - each driver has an error class of its own
-        # A database's own message may quote a value, and with it a person.
-        raise RegisterError(
-            "the query", [f"the database refused it ({type(error).__name__}); try it in the database's own client"]
-        ) from None
-    return validate(lambda: frame.lazy(), "the query", zone, mapping, as_of)
 
 
 # ---- validation -----------------------------------------------------------------------------------------------------
