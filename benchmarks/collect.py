@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import maxminddb
@@ -42,15 +43,24 @@ sources:
 COLLECT = [sys.executable, "-m", "privacy_metrics", "collect", PERIOD.label]
 
 
-def measured(command: list[str], cwd: Path) -> tuple[float, int]:
-    """Wall seconds and peak resident memory (MiB) of one process; its output is dropped, its failure is not."""
+@dataclass(frozen=True)
+class Cost:
+    """What one process cost: seconds by the wall and of processors, and peak resident memory (MiB)."""
+
+    wall: float
+    processor: float
+    peak: int
+
+
+def measured(command: list[str], cwd: Path) -> Cost:
+    """Runs a process to its end; its output is dropped, its failure is not."""
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     if status:
         raise SystemExit(f"{' '.join(command)}: failed with status {status}")
-    return seconds, usage.ru_maxrss // 1024
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024)
 
 
 def company(folder: Path, name: str, path: str) -> Path:
@@ -62,7 +72,7 @@ def company(folder: Path, name: str, path: str) -> Path:
     return root
 
 
-def collected(root: Path) -> tuple[float, int]:
+def collected(root: Path) -> Cost:
     """A first collection."""
     shutil.rmtree(root / "confidential", ignore_errors=True)
     return measured(COLLECT, root)
@@ -86,12 +96,23 @@ def made(folder: Path, lines: int) -> Path:
     return path
 
 
+def median(costs: list[Cost]) -> float:
+    return statistics.median(cost.wall for cost in costs)
+
+
 def ratios(over: list[float], under: list[float]) -> str:
     found = [a / b for a, b in zip(over, under, strict=True)]
     return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
 
 
-def peers(folder: Path, log: Path, lines: int, rounds: int, wanted: list[str]) -> tuple[float, int]:
+def times(over: list[Cost], under: list[Cost]) -> str:
+    """The ratio by the wall, and of what processors had to do, which other programs on the machine hardly change."""
+    processor = [a.processor / b.processor for a, b in zip(over, under, strict=True)]
+    wall = ratios([cost.wall for cost in over], [cost.wall for cost in under])
+    return f"{wall} times (of processor time {statistics.median(processor):.2f})"
+
+
+def peers(folder: Path, log: Path, lines: int, rounds: int, wanted: list[str]) -> Cost:
     """Beside GoAccess and DuckDB. Gives the median seconds of ``collect`` and its peak memory."""
     root = company(folder, "plain", f"../{log.name}")
     commands = {
@@ -109,24 +130,26 @@ def peers(folder: Path, log: Path, lines: int, rounds: int, wanted: list[str]) -
         print("GoAccess is not installed: no comparison (Debian: apt-get install goaccess)")
         del commands["GoAccess"]
     commands = {name: command for name, command in commands.items() if name in ["collect", *wanted]}
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    peaks = dict.fromkeys(commands, 0)
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            seconds, peak = collected(root) if name == "collect" else measured(command, root)
-            times[name].append(seconds)
-            peaks[name] = max(peaks[name], peak)
+            costs[name].append(collected(root) if name == "collect" else measured(command, root))
     if account(root)["read"] != lines:
         raise SystemExit(f"collect accounts for {account(root)['read']:,} lines of {lines:,}")
-    for name, found in times.items():
-        seconds = statistics.median(found)
-        print(f"{name:9} {seconds:7.2f} s  {lines / seconds / 1e6:5.2f} M lines/s  peak {peaks[name]:,} MiB")
+    for name, found in costs.items():
+        processor = statistics.median(cost.processor for cost in found)
+        print(
+            f"{name:9} {median(found):7.2f} s, {processor:.2f} s of processors  "
+            f"{lines / median(found) / 1e6:5.2f} M lines/s  peak {max(cost.peak for cost in found):,} MiB"
+        )
     for name in [name for name in commands if name != "collect"]:
-        print(f"  collect is {ratios(times[name], times['collect'])} times as fast as {name}")
-    return statistics.median(times["collect"]), peaks["collect"]
+        print(f"  {name} takes {times(costs[name], costs['collect'])} as long as collect")
+    ours = sorted(costs["collect"], key=lambda cost: cost.wall)
+    middle = ours[len(ours) // 2]
+    return Cost(middle.wall, middle.processor, max(cost.peak for cost in ours))
 
 
-def compressed(folder: Path, log: Path, plain: float, rounds: int) -> None:
+def compressed(folder: Path, log: Path, plain: Cost, rounds: int) -> None:
     """gzip and zstd, beside the decompressor alone and the plain log."""
     for program, ending in (("gzip", ".gz"), ("zstd", ".zst")):
         if not shutil.which(program):
@@ -140,12 +163,12 @@ def compressed(folder: Path, log: Path, plain: float, rounds: int) -> None:
         root = company(folder, program, f"../{path.name}")
         ours, alone = [], []
         for _ in range(rounds):
-            ours.append(collected(root)[0])
-            alone.append(measured([program, "-dc", str(path)], folder)[0])
-        limit = [max(seconds, plain) for seconds in alone]
+            ours.append(collected(root))
+            alone.append(measured([program, "-dc", str(path)], folder))
+        limit = [max(cost, plain, key=lambda cost: cost.wall) for cost in alone]
         print(
-            f"{program:9} {statistics.median(ours):7.2f} s  {program} -dc alone {statistics.median(alone):.2f} s: "
-            f"{ratios(ours, limit)} times the larger of that and of the plain time"
+            f"{program:9} {median(ours):7.2f} s  {program} -dc alone {median(alone):.2f} s: "
+            f"{times(ours, limit)} the larger of that and of the plain time"
         )
 
 
@@ -181,7 +204,7 @@ def countries(folder: Path, log: Path, rounds: int) -> None:
     )
 
 
-def day_by_day(folder: Path, log: Path, whole: float, rounds: int) -> None:
+def day_by_day(folder: Path, log: Path, whole: Cost, rounds: int) -> None:
     """A file a day: what the last day costs when the others are collected, and what a changed file costs."""
     root = company(folder, "days", "logs/*.log")
     (root / "logs").mkdir()
@@ -204,20 +227,19 @@ def day_by_day(folder: Path, log: Path, whole: float, rounds: int) -> None:
         measured(COLLECT, root)
         before = account(root)["read"]
         last.write_bytes(text)
-        later.append(measured(COLLECT, root)[0])
-        only.append(collected(alone)[0])
+        later.append(measured(COLLECT, root))
+        only.append(collected(alone))
         if account(root)["read"] - before != lines:
             raise SystemExit("the day that was added is not accounted for")
         last.write_bytes(text + text[: text.index(b"\n") + 1])
-        changed.append(measured(COLLECT, root)[0])
+        changed.append(measured(COLLECT, root))
         if account(root)["read"] - before != lines + 1:
             raise SystemExit("the changed file was not collected again")
-    nothing = measured(COLLECT, root)[0]
+    nothing = measured(COLLECT, root).wall
     print(
-        f"a day more ({lines:,} lines) {statistics.median(later):.2f} s, that day alone "
-        f"{statistics.median(only):.2f} s, "
-        f"its file changed {statistics.median(changed):.2f} s, nothing new {nothing:.2f} s, all days {whole:.2f} s: "
-        f"{ratios(later, only)} times that day alone"
+        f"a day more ({lines:,} lines) {median(later):.2f} s, that day alone {median(only):.2f} s, its file changed "
+        f"{median(changed):.2f} s, nothing new {nothing:.2f} s, all days {whole.wall:.2f} s: a day more takes "
+        f"{times(later, only)} that day alone"
     )
 
 
@@ -237,19 +259,22 @@ def main() -> None:
         if options.make:
             return
         lines, few = cached(log), cached(tenth)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         print(f"{lines:,} lines, {log.stat().st_size / 1e6:,.0f} MB, {os.cpu_count()} cores, {options.rounds} rounds")
-        seconds, peak = peers(folder, log, lines, options.rounds, options.peers)
+        whole = peers(folder, log, lines, options.rounds, options.peers)
         small = [collected(company(folder, "tenth", f"../{tenth.name}")) for _ in range(options.rounds)]
-        least, fewer = statistics.median(s for s, _ in small), max(mib for _, mib in small)
+        fewer = max(cost.peak for cost in small)
+        processor = whole.processor / statistics.median(cost.processor for cost in small)
         print(
-            f"{few:9,} lines {least:.2f} s, peak {fewer:,} MiB: {lines / few:.1f} times the lines take "
-            f"{seconds / least:.1f} times the time and {peak / fewer:.2f} times the memory"
+            f"{few:9,} lines {median(small):.2f} s, peak {fewer:,} MiB: {lines / few:.1f} times the lines take "
+            f"{whole.wall / median(small):.1f} times the time (of processors {processor:.1f}) and "
+            f"{whole.peak / fewer:.2f} times the memory"
         )
-        compressed(folder, log, seconds, options.rounds)
+        compressed(folder, log, whole, options.rounds)
         countries(folder, tenth, options.rounds)
-        day_by_day(folder, log, seconds, options.rounds)
-        report, peak = measured([sys.executable, "-m", "privacy_metrics", "report", PERIOD.label], folder / "plain")
-        print(f"report after collect: {report:.1f} s, peak {peak:,} MiB (papermill, HTML, data files)")
+        day_by_day(folder, log, whole, options.rounds)
+        report = measured([sys.executable, "-m", "privacy_metrics", "report", PERIOD.label], folder / "plain")
+        print(f"report after collect: {report.wall:.1f} s, peak {report.peak:,} MiB (papermill, HTML, data files)")
 
 
 if __name__ == "__main__":
