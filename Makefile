@@ -20,7 +20,7 @@ test: .venv/installed .venv/browser $(SAMPLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/privacy-metrics collect $(PERIOD) --history
+	$(BIN)/privacy-metrics prepare $(PERIOD)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-kernel-startup-timeout 120 tests notebooks
 
 # Runs the notebooks and stores the outputs that nbval compares: look at the difference before you commit it.

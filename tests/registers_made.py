@@ -139,7 +139,7 @@ def scope(period: Period = Q3, as_of: date = AS_OF, warning: int = 30) -> Scope:
 
 
 def found(control: str, *frames: pl.DataFrame, at: Scope | None = None, **options: Any) -> dict[str, list[int]]:
-    """The rows that a control finds: its exceptions by layer, what is unknown and what warns; empty ones are left out."""
+    """The rows that a control finds: exceptions by layer, what is unknown and what warns; empty ones are left out."""
     chosen = CONTROLS[control]
     cases = chosen.cases(at or scope(), *frames, **chosen.options(**options).model_dump())
     assert isinstance(cases, pl.DataFrame)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -311,7 +311,8 @@ def test_coverage_counts_on_each_day_in_the_group(members: Any, covers: Any, lis
 def test_a_cookie_is_listed_on_the_day_of_the_scan(listed: Any, scans: Any) -> None:
     notice = frame("cookie_notice", [{"cookie": c, "listed_from": a, "listed_until": b} for c, a, b in listed])
     made = frame("cookie_scans", [
-        {"scan_id": "s", "scanned_on": day, "page": "p", "cookie": c, "phase": "after_accept", "settings_reachable": True}
+        {"scan_id": "s", "scanned_on": day, "page": "p", "cookie": c, "phase": "after_accept",
+         "settings_reachable": True}
         for c, day in scans
     ])  # fmt: skip
     wanted = [
@@ -395,7 +396,7 @@ def test_reviews_follow_each_other_within_the_interval(done: list[date], months:
     rows = [{"review_id": f"r{n}", "done_on": day, "in_scope": 1, "reviewed": 1} for n, day in enumerate(done)]
     reached = sorted((day, n) for n, day in enumerate(done, 2) if day <= Q3.last)
     wanted = set()
-    for (before, _), (day, n) in zip(reached, reached[1:], strict=False):
+    for (before, _), (day, n) in pairwise(reached):
         if day in Q3.days and day > months_after(before, months):
             wanted.add(n)
     if reached and months_after(reached[-1][0], months) < Q3.last:
@@ -403,10 +404,11 @@ def test_reviews_follow_each_other_within_the_interval(done: list[date], months:
     assert found("prospect-review", frame("prospect_reviews", rows), months=months).get("policy", []) == sorted(wanted)
 
 
-def test_the_naive_check_catches_a_control_that_takes_the_latest_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [
-        {"subject_ref": 1, "purpose": "statistics", "state": "denied", "at": START, "recorded_at": START},
-        {"subject_ref": 1, "purpose": "statistics", "state": "granted", "at": START + timedelta(hours=2)},
+def test_the_naive_check_catches_a_control_that_takes_the_latest_state() -> None:
+    plain = {"subject_ref": 1, "purpose": "statistics", "effective_at": None, "expires_at": None}
+    rows: list[dict[str, Any]] = [
+        plain | {"state": "denied", "at": START, "recorded_at": START},
+        plain | {"state": "granted", "at": START + timedelta(hours=2)},
     ]
     events = [(1, "statistics", START + timedelta(hours=1))]
     latest = changes(frame("consents", rows)).unique("subject_ref", keep="last").with_columns(pl.lit(0).alias("from"))

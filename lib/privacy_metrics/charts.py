@@ -44,6 +44,7 @@ _WORDS = {
 }
 _REGISTER = ("right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row")
 _TWICE = "not added up over two periods"
+_NOTHING_HELD = "nothing withheld"
 _HATCH = "M-1,1L1,-1"
 _TITLE = {"anchor": "start", "frame": "bounds", "fontSize": 17, "fontWeight": "bold", "color": INK, "font": FONT}
 _SUBTITLE = {"subtitleFontSize": 12, "subtitleColor": MUTED, "subtitleFont": FONT, "subtitlePadding": 5, "offset": 14}
@@ -143,6 +144,15 @@ def growth(now: float, before: float) -> str:
     return f"{100 * (now - before) / before:+.0f} %".replace("-", "−").replace("+0 %", "±0 %").replace("−0 %", "±0 %")
 
 
+def _said(value: int, span: tuple[int, int] | None) -> str:
+    """A published value with the interval that noise leaves."""
+    return f"{value:,}" if span is None else f"{value:,} (between {span[0]:,} and {span[1]:,})"
+
+
+def _figure(release: Release, value: int) -> str:
+    return f"about {value:,}" if release.bounds else f"{value:,}"
+
+
 def _count(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
@@ -164,27 +174,37 @@ def bars(
     ranked = sorted(((d, v) for d, v in rows.select(dimension, measure).iter_rows() if v), key=lambda r: (-r[1], r[0]))
     shown, rest = ranked[:top], ranked[top:]
     total = _total(release, measure)
+    spans = _spans(release, measure, dimension)
     notes = [_held(rows)]
     if rest:
         # Distinct people may stand in several categories: only the additive measure has a sum.
         sum_of = f" together {sum(v for _, v in rest):,}" if measure == release.measures[0] else ""
         notes.append(f"{_count(len(rest), 'smaller one', 'smaller ones')} not shown{sum_of}")
     values = [
-        {"category": name, "value": v, "share": _percent(v, total) if total else "withheld"}
-        for name, v in ((category(dimension, d), v) for d, v in shown)
+        {"category": category(dimension, d), "value": v, "share": _percent(v, total) if total else "withheld"}
+        | _ends(v, spans.get((d,)))
+        for d, v in shown
     ]
     finding = "Nothing to show"
     if values:
-        share = f" of {total:,} {label(measure).lower()} ({_percent(shown[0][1], total)})" if total else ""
-        finding = f"{_short(values[0]['category'])} leads with {shown[0][1]:,}{share}"
-    tooltip = [_tip("category", label(dimension)), _tip("value", label(measure), _NUMBER), _tip("share", "Share")]
+        share = (
+            f" of {_figure(release, total)} {label(measure).lower()} ({_percent(shown[0][1], total)})" if total else ""
+        )
+        finding = f"{_short(values[0]['category'])} leads with {_figure(release, shown[0][1])}{share}"
+        if spans and len(values) > 1 and values[1]["high"] > values[0]["low"]:
+            finding = f"{_short(values[0]['category'])} is among the first: more, the noise does not tell"
+    tooltip = [_tip("category", label(dimension)), _value_tip(measure, spans), _tip("share", "Share")]
+    end = "high" if spans else "value"
     base = alt.Chart(_inline(values)).encode(
         y=alt.Y("category:N", sort=[v["category"] for v in values], title=label(dimension), axis=_axis(ticks=False)),
-        x=_quantity("value", measure, most=shown[0][1] if shown else 1),
+        x=_quantity("value", measure, most=max((v[end] for v in values), default=1)),
         tooltip=tooltip,
     )
-    text = base.mark_text(align="left", dx=5).encode(text=alt.Text("value:Q", format=_NUMBER))
-    chart = (base.mark_bar(color=PALETTE[0], height={"band": 0.72}) + text).properties(height=_height(values, 24))
+    text = base.mark_text(align="left", dx=5).encode(
+        text=alt.Text("value:Q", format=_NUMBER), **({"x": "high:Q"} if spans else {})
+    )
+    marks = [base.mark_bar(color=PALETTE[0], height={"band": 0.72}), *(_rules(base, "x") if spans else []), text]
+    chart = alt.layer(*marks).properties(height=_height(values, 24))
     said = [f"{v['category']} {v['value']:,}" for v in values]
     return _finish(chart, release, title or finding, notes, said, "Bar chart")
 
@@ -198,7 +218,10 @@ def lines(
     do not add up), and one that the first or last period cuts off is left out; both are said.
     """
     measure = _measure(release, measure)
-    points, periods = _points(release, measure, *(k for k in (color, x) if k), over=x)
+    named = [k for k in (color, x) if k]
+    points, periods = _points(release, measure, *named, over=x)
+    across = ["period"] if "period" in release.dimensions and x != "period" else []
+    spans = _spans(release, measure, *named, within=across)
     steps, cut = _steps(x, points, periods)
     table = {tuple(r[:-2]): r[-2:] for r in points.iter_rows()}
     names: list[str | None] = [*_ranked(points, color, "value")] if color else [None]
@@ -215,9 +238,11 @@ def lines(
                 "x": _position(x, step),
                 "step": _step_name(x, step),
                 "value": v,
-                "state": f"{v:,}" if v is not None else None,
+                "state": "withheld" if held else _TWICE,
             }
-            row["state"] = row["state"] or ("withheld" if held else _TWICE)
+            if v is not None:
+                span = spans.get((step,) if name is None else (name, step))
+                row |= {"state": _said(v, span), **_ends(v, span)}
             values.append(row | ({} if name is None or color is None else {"series": category(color, name)}))
     gaps = [row | {"value": 0} for row in values if row["value"] is None]
     notes = [
@@ -243,6 +268,7 @@ def lines(
     size = 18 if len(steps) > 20 else 40
     plain: dict[str, Any] = {} if color else {"color": PALETTE[0]}
     layers: list[alt.Chart] = [
+        *(_rules(base, "y", **plain) if spans else []),
         base.mark_line(strokeWidth=2.2, invalid="break-paths-show-path-domains", **plain),
         base.mark_point(filled=True, size=size, opacity=1, **plain),
         # Wide invisible targets, so that a tooltip needs no exact aim.
@@ -283,31 +309,45 @@ def change(
     if len(open_pairs) > top:
         notes.append(f"{len(open_pairs) - top} smaller ones not shown")
     values = [{"category": category(dimension, d), "before": b, "now": n, "change": growth(n, b)} for d, b, n in shown]
+    spans = _spans(release, measure, "period", dimension, current=False)
     finding = "Nothing to compare"
     if shown:
-        most = max(shown, key=lambda r: (abs(r[2] - r[1]), r[0]))
+        told = [r for r in shown if _apart(*(spans.get((p, r[0]), (0, 0)) for p in (before, now)))] if spans else shown
+        most = max(told or shown, key=lambda r: (abs(r[2] - r[1]), r[0]))
         name, by = _short(category(dimension, most[0])), growth(most[2], most[1])
         finding = f"{name} changed most: {most[1]:,} to {most[2]:,} ({by})"
+    for value, (d, b, n) in zip(values if spans else [], shown, strict=False):
+        one, other = (spans.get((p, d), (0, 0)) for p in (before, now))
+        value |= {"said_before": _said(b, one), "said_now": _said(n, other)}
+        value["change"] = value["change"] if _apart(one, other) else "within the noise"
+    if spans and shown and all(v["change"] == "within the noise" for v in values):
+        finding = "No change is larger than the noise"
     order = [v["category"] for v in values]
     tips = [
         _tip("category", label(dimension)), _tip("before", period_title(before), _NUMBER),
         _tip("now", period_title(now), _NUMBER), _tip("change", "Change"),
     ]  # fmt: skip
+    if spans:
+        tips[1:3] = [_tip("said_before", period_title(before)), _tip("said_now", period_title(now))]
     y = alt.Y("category:N", sort=order, title=label(dimension), axis=_axis(ticks=False, grid=True))
     key = alt.Color(
         "period:N", title=None, sort=[period_title(before), period_title(now)],
         scale=alt.Scale(domain=[period_title(before), period_title(now)], range=[PALETTE[4], PALETTE[0]]),
     )  # fmt: skip
     ends = [
-        v | {"value": v[which], "period": period_title(p)}
-        for v in values
+        v | {"value": v[which], "period": period_title(p)} | _ends(v[which], spans.get((p, d)))
+        for v, (d, _, _) in zip(values, shown, strict=True)
         for which, p in (("before", before), ("now", now))
     ]
-    right = [v | {"end": max(v["before"], v["now"])} for v in values]
+    far = {
+        v["category"]: max(e.get("high", e["value"]) for e in ends if e["category"] == v["category"]) for v in values
+    }
+    right = [v | {"end": far[v["category"]]} for v in values]
     chart = alt.layer(
         alt.Chart(_inline(values))
         .mark_rule(strokeWidth=3, color=HELD)
         .encode(x="before:Q", x2="now:Q", y=y, tooltip=tips),
+        *(_rules(alt.Chart(_inline(ends)).encode(y=y, tooltip=tips), "x") if spans else []),
         alt.Chart(_inline(ends))
         .mark_point(filled=True, size=110, opacity=1)
         .encode(
@@ -333,17 +373,19 @@ def heatmap(
     across, down = _universe(x, rows, measure, top), _universe(y, rows, measure, top)
     missing = rows[x].n_unique() - len(across), rows[y].n_unique() - len(down)
     table = {(b, a): (v, held) for b, a, v, held in rows.select(y, x, measure, "withheld").iter_rows()}
+    spans = _spans(release, measure, y, x)
     values, held_cells = [], []
     for b in down:
         for a in across:
             v, held = table.get((b, a), (0, False))
-            cell = {"x": category(x, a), "y": category(y, b), "state": "withheld" if held else f"{v:,}"}
+            state = "withheld" if held else _said(v, spans.get((b, a)))
+            cell = {"x": category(x, a), "y": category(y, b), "state": state}
             (held_cells if held else values).append(cell if held else cell | {"value": v})
     notes = [f"{_count(len(held_cells), 'cell', 'cells')} withheld (hatched)" if held_cells else "nothing withheld"]
     notes += [f"{n} smaller of {label(d).lower()} not shown" for n, d in zip(missing, (x, y), strict=True) if n > 0]
     best = max(values, key=lambda c: (c["value"], c["y"], c["x"]), default=None)
     finding = (
-        f"Most {label(measure).lower()}: {_short(best['y'])}, {_short(best['x'])} ({best['value']:,})"
+        f"Most {label(measure).lower()}: {_short(best['y'])}, {_short(best['x'])} ({_figure(release, best['value'])})"
         if best
         else "Every cell is withheld"
     )
@@ -387,12 +429,13 @@ def tiles(
     rows = _rows(release, dimension)
     found = {c: (v, held) for c, v, held in rows.select(dimension, measure, "withheld").iter_rows()}
     grid = {code: (int(row["column"]), int(row["row"])) for code, row in countries().items() if row["column"]}
+    spans = _spans(release, measure, dimension)
     most = max((v for v, _ in found.values() if v), default=1)
     values, held_tiles, base = [], [], []
     for code, (column, row) in grid.items():
         v, held = found.get(code, (0, False))
         tile: dict[str, Any] = {"code": code, "country": countries()[code]["name"], "column": column, "row": row}
-        base.append(tile | {"state": "withheld" if held else f"{v:,}"})
+        base.append(tile | {"state": "withheld" if held else _said(v, spans.get((code,)))})
         if held:
             held_tiles.append(base[-1])
         elif v:
@@ -410,7 +453,7 @@ def tiles(
     if leader:
         share = f" ({_percent(leader['value'], total)})" if total else ""
         origins = _count(len(values), "country", "countries")
-        finding = f"From {origins}; most from {leader['country']}: {leader['value']:,}{share}"
+        finding = f"From {origins}; most from {leader['country']}: {_figure(release, leader['value'])}{share}"
     tips = [_tip("country", "Country"), _tip("state", label(measure))]
     size = WIDTH // 22
     place = {
@@ -465,14 +508,20 @@ def stacked(
     notes = [_held(rows, "part", "parts")]
     if len(published) > len(kinds):
         notes.append(f"{_count(len(published) - len(kinds), 'smaller part', 'smaller parts')} not shown")
+    spans = _spans(release, measure, dimension, parts)
     values = [
         {"category": category(dimension, d), "part": category(parts, p), "value": table[d, p], "order": n}
+        | _ends(table[d, p], spans.get((d, p)))
         for d in by
         for n, p in enumerate(kinds)
         if table.get((d, p))
     ]
     top = max(values, key=lambda v: (v["value"], v["category"]), default=None)
-    finding = f"Most: {_short(top['category'])}, {_short(top['part'])}: {top['value']:,}" if top else "Nothing to show"
+    finding = (
+        f"Most: {_short(top['category'])}, {_short(top['part'])}: {_figure(release, top['value'])}"
+        if top
+        else "Nothing to show"
+    )
     domain = [category(parts, p) for p in kinds]
     chart = (
         alt.Chart(_inline(values))
@@ -489,7 +538,7 @@ def stacked(
             tooltip=[
                 _tip("category", label(dimension)),
                 _tip("part", label(parts)),
-                _tip("value", label(measure), _NUMBER),
+                _value_tip(measure, spans),
             ],
         )
         .properties(height=_height(by, 28))
@@ -561,7 +610,12 @@ def control(release: Release, x: str, measure: str | None = None, title: str | N
     if len(shown) < 2:
         raise ValueError(f"release {release.name}: a control chart needs two published values")
     mean, low, high = requests.limits(shown)
-    bounds = [(float(low), float(high))] * len(steps)
+    across = ["period"] if "period" in release.dimensions and x != "period" else []
+    spans = _spans(release, measure, x, within=across)
+    if spans:
+        notes = [*notes, "limits widened by the noise"]
+    wider = [(spans[(s,)][1] - spans[(s,)][0]) / 2 if (s,) in spans else 0.0 for s in steps]
+    bounds = [(max(low - w, 0.0), high + w) for w in wider]
     values = [None if v is None else float(v) for v in series]
     return _control(release, measure, x, steps, values, mean, bounds, periods, notes, _NUMBER, title)
 
@@ -712,6 +766,42 @@ def _rows(release: Release, *dimensions: str, current: bool = True) -> pl.DataFr
     return release.margin("period", *dimensions).filter(pl.col("period") == release.period)
 
 
+def _spans(
+    release: Release, measure: str, *keys: str, current: bool = True, within: Sequence[str] = ()
+) -> dict[tuple[str, ...], tuple[int, int]]:
+    """By ``keys``, the interval of each value of a table with noise; empty for one without.
+
+    A value added up over ``within`` has the sums of the ends: the noises are independent, so that is at least as sure.
+    """
+    if not release.bounds:
+        return {}
+    rows = _rows(release, *keys, *within, current=current and not within)
+    low, high = f"{measure}_low", f"{measure}_high"
+    sums = rows.group_by(keys, maintain_order=True).agg(pl.col(low, high).sum())
+    return {tuple(row[:-2]): (row[-2], row[-1]) for row in sums.iter_rows()}
+
+
+def _ends(value: int, span: tuple[int, int] | None) -> dict[str, Any]:
+    """Of a value with noise: its words, and the ends of its interval."""
+    return {} if span is None else {"said": _said(value, span), "low": span[0], "high": span[1]}
+
+
+def _value_tip(measure: str, spans: dict) -> alt.Tooltip:
+    return _tip("said", label(measure)) if spans else _tip("value", label(measure), _NUMBER)
+
+
+def _apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[1] < other[0] or other[1] < one[0]
+
+
+def _rules(base: Any, axis: str, **options: Any) -> list[Any]:
+    """The intervals of the values of ``base``, as rules with ends."""
+    look: dict[str, Any] = {"strokeWidth": 1.6, "opacity": 0.75, "color": INK} | options
+    rule = base.mark_rule(**look).encode(**{axis: "low:Q", f"{axis}2": "high:Q"})
+    tick = [base.mark_tick(thickness=1.6, size=9, **look).encode(**{axis: f"{end}:Q"}) for end in ("low", "high")]
+    return [rule, *tick]
+
+
 def _points(release: Release, measure: str, *keys: str, over: str) -> tuple[pl.DataFrame, list[str]]:
     """The values by ``keys``, those of several periods added up where that makes sense, and the periods.
 
@@ -810,15 +900,18 @@ def _course(release: Release, measure: str, values: list[dict[str, Any]], color:
         f"{k} {v['value']:,} in {v['step']}{', ' + v['series'] if color else ''}"
         for k, v in (("highest", top), ("lowest", low))
     ]
-    finding = f"{name} peaked at {top['value']:,} in {top['step']}"
+    finding = f"{name} peaked at {_figure(release, top['value'])} in {top['step']}"
     if color and "series" in top:
-        finding = f"{_short(top['series'])} peaked at {top['value']:,} {name.lower()} in {top['step']}"
+        finding = f"{_short(top['series'])} peaked at {_figure(release, top['value'])} {name.lower()} in {top['step']}"
     elif "period" in release.dimensions and len(periods := _periods(release, release.frame)) > 1:
         before, now = (release.value(measure, period=p) for p in periods[-2:])
         if before and now:
             word = "rose" if now > before else "fell" if now < before else "stood still"
             amount = "" if now == before else f" by {_percent(abs(now - before), before)}"
             finding = f"{name} {word}{amount}: {before:,} to {now:,} in {period_title(periods[-1])}"
+            spans = [release.interval(measure, period=p) or (0, 0) for p in periods[-2:]]
+            if release.bounds and not _apart(*spans):
+                finding = f"{name} changed by no more than the noise: {before:,} to {now:,} in {periods[-1]}"
             said.insert(0, finding)
     return said, finding
 
@@ -856,7 +949,7 @@ def _quantity(field: str, measure: str, axis: str = "x", most: int | None = None
 
 def _held(rows: pl.DataFrame, one: str = "category", many: str = "categories") -> str:
     n = int(rows["withheld"].sum())
-    return f"{_count(n, one, many)} withheld" if n else "nothing withheld"
+    return f"{_count(n, one, many)} withheld" if n else _NOTHING_HELD
 
 
 def _finish(
@@ -866,6 +959,8 @@ def _finish(
     """The chart with the theme, its title, what it is about, and a description that names the main figures."""
     span = span_title(periods or [release.period])
     about = f"{release.title}, {span}"
+    if release.bounds:
+        notes = [note for note in notes if note != _NOTHING_HELD]
     control_note = _sentence("; ".join([str(release.policy), *notes]) + ".")
     title = _sentence(title)
     subtitle = [line for text in (about, control_note) for line in textwrap.wrap(text, 112)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,9 +22,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from . import __version__
 from .params import Params, Period, WorkbookError
+
+if TYPE_CHECKING:
+    from .disclosure.leaks import Checked
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
@@ -99,6 +104,39 @@ def report(period: PeriodArg, params: ParamsOpt = None) -> None:
         out.print(folder / name)
     if not made:
         out.print("Nothing has changed since they were made.")
+
+
+@app.command(
+    epilog="Examples: [bold]privacy-metrics check outputs/2026Q3[/bold]; "
+    "[bold]privacy-metrics check outputs/2026Q3 --period 2026Q3[/bold]"
+)
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Any folder; every file in it is looked through.")],
+    params: ParamsOpt = None,
+    period: Annotated[
+        str | None, typer.Option("--period", metavar="PERIOD", help="Also look for the values of this period's input.")
+    ] = None,
+) -> None:
+    """Look through every file of a folder for personal data and counts of too few people; exit code 1 if there are."""
+    from .disclosure import leaks
+
+    rules = None
+    if period or params:
+        from . import reports, workbook
+
+        loaded = Params.load(params)
+        if period:
+            book = workbook.open_workbook(Period.parse(period).label, str(loaded.folder))
+            rules = reports.leak_rules(book)
+        else:
+            rules = leaks.Rules(
+                threshold=loaded.disclosure.limits["threshold"],
+                parameters=json.dumps(loaded.as_dict(), ensure_ascii=False),
+            )
+    done = leaks.check(folder, rules)
+    _print_checked(folder, done)
+    if done.leaks:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: [bold]privacy-metrics close 2026Q2[/bold]")
@@ -189,6 +227,32 @@ def exceptions(
 def version() -> None:
     """Print the version."""
     out.print(__version__)
+
+
+SHOWN = 100
+"""So many findings are listed; the rest are counted."""
+
+
+def _print_checked(folder: Path, done: Checked) -> None:
+    if done.leaks:
+        table = Table(title="What must not be there (where it stands, never what it is)", title_justify="left")
+        for head in ("file", "place", "kind"):
+            table.add_column(head, overflow="fold")
+        for leak in done.leaks[:SHOWN]:
+            table.add_row(Text(leak.file), Text(leak.place), Text(leak.kind))
+        out.print(table)
+        if len(done.leaks) > SHOWN:
+            out.print(f"and {len(done.leaks) - SHOWN:,} more")
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in done.files.items())
+    out.print(
+        f"Looked through {sum(done.files.values()):,} files ({kinds}), {done.size:,} bytes, for:", highlight=False
+    )
+    for what in done.searched:
+        out.print(f"  {what}", highlight=False)
+    for what, count in done.skipped.items():
+        out.print(f"Not looked at: {what} ({count:,})", highlight=False)
+    found = f"{len(done.leaks):,} findings in {folder}" if done.leaks else f"Nothing was found in {folder}"
+    out.print(found, markup=False, highlight=False)
 
 
 def _collect(params: Params, period: Period) -> dict:

@@ -8,6 +8,7 @@ from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
 UNKNOWN = "unknown"
+DEVICES = ("desktop", "phone", "program", "tablet", "television", UNKNOWN)
 SCHEMA = {
     "browser": pl.String,
     "browser_version": pl.String,

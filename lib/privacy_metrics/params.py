@@ -282,6 +282,20 @@ class Limits(_Section):
     relative: float | None = Field(default=None, ge=0, le=10)
 
 
+class Budget(_Section):
+    """How much all noisy tables of a period may tell of one person: ``epsilon`` (at ``delta``), or ``rho``."""
+
+    epsilon: float | None = Field(default=None, gt=0, le=20)
+    delta: float = Field(default=0, ge=0, le=1e-3, description="0 for Laplace noise on public keys alone")
+    rho: float | None = Field(default=None, gt=0, le=20)
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Budget:
+        if (self.epsilon is None) == (self.rho is None):
+            raise ValueError("give either epsilon (with delta) or rho")
+        return self
+
+
 class Disclosure(_Section):
     """The disclosure policy: what a released table must hold to; ``internal`` and ``public`` change it for one."""
 
@@ -297,12 +311,53 @@ class Disclosure(_Section):
     ipv4_bits: int = Field(default=16, ge=0, le=16, description="bits kept of an IPv4 address")
     ipv6_bits: int = Field(default=32, ge=0, le=48, description="bits kept of an IPv6 address")
     session_gap: int = Field(default=1800, ge=60, le=86400, description="seconds without a request that end a session")
+    budget: Budget | None = Field(default=None, description="what the noisy tables of a period may tell of a person")
 
     @property
     def limits(self) -> dict[str, Any]:
         """The limits in force for the audience, as ``disclosure.Policy`` takes them."""
         common = {name: getattr(self, name) for name in Limits.model_fields}
         return common | getattr(self, self.audience).model_dump(exclude_none=True)
+
+
+class Noise(_Section):
+    """Noise instead of withholding: differential privacy of a table, with the visitor of the period as the unit.
+
+    ``gaussian`` takes ``rho``, or ``epsilon`` with ``delta``; ``laplace`` takes ``epsilon``; ``keys: threshold`` needs
+    a ``delta`` as well. A visitor counts in at most ``cells`` cells of the table, and with at most ``per_cell`` of a
+    measure in each (one number, or one by measure; people are 1 by themselves).
+    """
+
+    mechanism: Literal["gaussian", "laplace"] = "gaussian"
+    epsilon: float | None = Field(default=None, gt=0, le=20)
+    delta: float = Field(default=0, ge=0, le=1e-3)
+    rho: float | None = Field(default=None, gt=0, le=20)
+    cells: int = Field(ge=1, le=1000, description="most cells of the table that one visitor counts in")
+    per_cell: Annotated[int, Field(ge=1, le=100_000)] | dict[str, Annotated[int, Field(ge=1, le=100_000)]]
+    keys: Literal["public", "threshold"] = "public"
+    confidence: float = Field(default=0.95, ge=0.5, le=0.999, description="of the interval of every figure")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Noise:
+        if (self.epsilon is None) == (self.rho is None):
+            raise ValueError("give either epsilon or rho")
+        if self.mechanism == "laplace" and self.rho is not None:
+            raise ValueError("Laplace noise takes epsilon; rho is for mechanism: gaussian")
+        if self.mechanism == "gaussian" and self.epsilon is not None and not self.delta:
+            raise ValueError("Gaussian noise with epsilon needs a delta too (such as 1e-6), or give rho")
+        if self.keys == "threshold" and not self.delta:
+            raise ValueError(
+                "keys: threshold needs a delta (such as 1e-6): how likely a key of one person may slip out"
+            )
+        if self.delta and self.keys == "public" and (self.mechanism == "laplace" or self.rho is not None):
+            raise ValueError("delta is of no use here: with rho or Laplace noise, only keys: threshold spends it")
+        return self
+
+    def bound(self, measure: str) -> int:
+        """The most that one visitor adds to a cell of ``measure``."""
+        if measure == "people":
+            return 1
+        return self.per_cell if isinstance(self.per_cell, int) else self.per_cell[measure]
 
 
 class TableSpec(_Section):
@@ -312,6 +367,18 @@ class TableSpec(_Section):
     title: str = Field(min_length=1)
     dimensions: list[str] = Field(max_length=4)
     measures: list[Literal["sessions", "hits", "people"]] = Field(default=["sessions", "people"], min_length=1)
+    noise: Noise | None = Field(default=None, description="noise instead of withholding; needs disclosure.budget")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> TableSpec:
+        if self.noise and isinstance(self.noise.per_cell, dict):
+            given, wanted = set(self.noise.per_cell), {m for m in self.measures if m != "people"}
+            if given != wanted:
+                raise ValueError(
+                    f"noise.per_cell has {', '.join(sorted(given)) or 'nothing'}; it must have one number for each of "
+                    f"{', '.join(sorted(wanted))}"
+                )
+        return self
 
 
 class ReportSpec(_Section):
@@ -353,6 +420,12 @@ class Params(_Section):
         names = [table.name for table in self.tables]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"tables: {', '.join(twice)} stands twice; a table's name is its file's name")
+        noisy = [table.name for table in self.tables if table.noise]
+        if noisy and not self.disclosure.budget:
+            raise ValueError(
+                f"tables: {', '.join(noisy)} has noise; say in disclosure.budget how much the noisy tables of a period "
+                "may tell of a person, such as {epsilon: 1, delta: 1e-6}"
+            )
         return self
 
     @property

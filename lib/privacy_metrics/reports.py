@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,7 @@ import nbformat
 import papermill
 import polars as pl
 import vl_convert
+import xlsxwriter
 import zmq
 from bleach.css_sanitizer import CSSSanitizer
 from bleach.html5lib_shim import Filter  # pyright: ignore[reportAttributeAccessIssue]
@@ -41,7 +43,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from . import charts, folders, tables, workbook
-from .disclosure import Release
+from .disclosure import Release, leaks
 from .params import Params, Period, ReportSpec, WorkbookError
 
 TIMEOUT = 600
@@ -440,14 +442,17 @@ def _picture(kind: str, data: str) -> str:
 
 
 def export_releases(releases: Iterable[Release], folder: Path, title: str, name: str = "privacy-metrics") -> list[Path]:
-    """Each release as ``NAME.csv`` and ``NAME.parquet``, with a Frictionless ``datapackage.json``; the files made.
+    """Each release as ``NAME.csv`` and ``NAME.parquet``, with a Frictionless ``datapackage.json``, and all of them in
+    ``tables.xlsx``; the files made.
 
-    A withheld value is an empty field (null in Parquet) and its row's ``withheld`` is true.
+    A withheld value is an empty field (null in Parquet) and its row's ``withheld`` is true; a table with noise has the
+    intervals of its figures, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     resources = []
-    for release in sorted(releases, key=lambda r: r.name):
+    ordered = sorted(releases, key=lambda r: r.name)
+    for release in ordered:
         for suffix in ("csv", "parquet"):
             path = folder / f"{release.name}.{suffix}"
             if suffix == "csv":
@@ -467,7 +472,89 @@ def export_releases(releases: Iterable[Release], folder: Path, title: str, name:
         "resources": resources,
     }
     made.append(write_json(folder / "datapackage.json", package))
+    made.append(write_spreadsheet(ordered, folder / "tables.xlsx", title))
     return made
+
+
+NEVER = datetime(2000, 1, 1)
+"""The time of writing that a spreadsheet notes: the same for all, so that the same tables give the same bytes."""
+MOST_ROWS = 1_048_575
+"""Rows of a sheet below its head (the file format's limit)."""
+
+
+def write_spreadsheet(releases: Sequence[Release], path: Path, title: str) -> Path:
+    """Releases as a spreadsheet: a sheet of contents with the policies, then a sheet each, in the words of the reports.
+
+    Numbers are numbers and everything else is text, whatever it begins with; a withheld value says so.
+    """
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
+    with xlsxwriter.Workbook(str(path), options) as book:
+        book.set_properties({"title": title, "created": NEVER})
+        styles = {
+            "title": book.add_format({"bold": True, "font_size": 14}),
+            "head": book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"}),
+            "number": book.add_format({"num_format": "#,##0"}),
+            "held": book.add_format({"italic": True, "font_color": "#6b7280", "align": "right"}),
+            "link": book.add_format({"font_color": "#1d4ed8", "underline": 1}),
+            "text": book.add_format({"text_wrap": True, "valign": "top"}),
+        }
+        names = _sheet_names(releases)
+        _contents_sheet(book.add_worksheet("Contents"), releases, names, title, styles)
+        for release, name in zip(releases, names, strict=True):
+            _release_sheet(book.add_worksheet(name), release, styles)
+    return path
+
+
+def _sheet_names(releases: Sequence[Release]) -> list[str]:
+    """A release's name, cut to the 31 characters of a sheet's name, and told apart where that makes two one."""
+    names: list[str] = []
+    for release in releases:
+        name = release.name[:31]
+        if name in names:
+            name = f"{name[:27]}_{len(names):03}"
+        names.append(name)
+    return names
+
+
+def _contents_sheet(
+    sheet: Any, releases: Sequence[Release], names: Sequence[str], title: str, styles: Mapping[str, Any]
+) -> None:
+    sheet.write_string(0, 0, title, styles["title"])
+    for column, (head, width) in enumerate(
+        {"Table": 48, "Sheet": 30, "Period": 10, "Rows": 9, "Withheld": 9, "Policy": 56}.items()
+    ):
+        sheet.set_column(column, column, width)
+        sheet.write_string(2, column, head, styles["head"])
+    for row, (release, name) in enumerate(zip(releases, names, strict=True), 3):
+        sheet.write_string(row, 0, release.title)
+        sheet.write_url(row, 1, f"internal:'{name}'!A1", styles["link"], name)
+        sheet.write_string(row, 2, release.period)
+        sheet.write_number(row, 3, release.frame.height, styles["number"])
+        sheet.write_number(row, 4, release.withheld, styles["number"])
+        sheet.write_string(row, 5, str(release.policy))
+    sheet.freeze_panes(3, 0)
+
+
+def _release_sheet(sheet: Any, release: Release, styles: Mapping[str, Any]) -> None:
+    sheet.write_string(0, 0, release.title, styles["title"])
+    sheet.write_string(1, 0, release.footnote)
+    for row, note in enumerate(release.notes, 2):
+        sheet.write_string(row, 0, note)
+    head = 3 + len(release.notes)
+    for column, name in enumerate((*release.dimensions, *release.measures)):
+        sheet.write_string(head, column, charts.label(name), styles["head"])
+        sheet.set_column(column, column, 28 if name in release.dimensions else 14)
+    for row, values in enumerate(release.frame.head(MOST_ROWS - head).iter_rows(named=True), head + 1):
+        for column, name in enumerate(release.dimensions):
+            sheet.write_string(row, column, charts.category(name, values[name]))
+        for column, name in enumerate(release.measures, len(release.dimensions)):
+            if values[name] is None:
+                sheet.write_string(row, column, tables.WITHHELD, styles["held"])
+            else:
+                sheet.write_number(row, column, values[name], styles["number"])
+    if release.frame.height > MOST_ROWS - head:
+        raise WorkbookError(f"tables.xlsx: {release.name} has more rows than a sheet holds; take a dimension out of it")
+    sheet.freeze_panes(head + 1, len(release.dimensions))
 
 
 def _cell(text: str) -> str:
@@ -481,6 +568,7 @@ def _resource(release: Release, path: Path) -> dict[str, Any]:
         for d in release.dimensions
     ]
     fields += [{"name": m, "type": "integer", "description": f"{charts.label(m)} (number)"} for m in release.measures]
+    fields += [{"name": b, "type": "integer", "description": "end of the interval"} for b in release.bounds]
     fields.append(
         {"name": "withheld", "type": "boolean", "description": "the row's values are withheld for disclosure control"}
     )
@@ -620,15 +708,56 @@ def make(
             export_releases(book.releases.values(), new / "data", title, f"{params.organisation.name}-{period.label}")
             (new / "index.html").write_text(_index(params, period, book, kinds), "utf-8")
             fingerprints = {file["file"]: file["fingerprint"] for file in book.inputs}
-            workbook.publish(book)
             write_json(
                 new / "manifest.json",
                 manifest(
                     new, period.label, params.as_dict(), fingerprints, state=state, account=book.record["account"]
                 ),
             )
+            leaks.check(new, leak_rules(book)).require()
+            workbook.publish(book)
 
         return write_run(final, build), True
+
+
+def leak_rules(book: workbook.Workbook) -> leaks.Rules:
+    """What the leak check of ``outputs/PERIOD`` knows: the marks of the input, what is withheld, what is no leak."""
+    params, periods = book.params, book.periods()
+    zones = [params.confidential(Period.parse(label)) for label in periods]
+    given = json.dumps(params.as_dict(), ensure_ascii=False)
+    shown = [release for one in periods.values() for release in one.releases.values()]
+    # A browser that is called like an account is no account; of what people chose themselves (a path), nobody knows.
+    closed = [
+        value
+        for release in shown
+        for dimension in release.dimensions
+        if dimension not in _OPEN
+        for value in release.frame[dimension].unique().to_list()
+    ]
+    return leaks.Rules(
+        threshold=params.disclosure.limits["threshold"],
+        known=[known for zone in zones if (known := leaks.Known.read(zone))],
+        releases=shown,
+        parameters=given,
+        words=[given, _bundle(), *_own_words(), *closed],
+        category=charts.category,
+        label=charts.label,
+        period=lambda label: (label, charts.period_title(label)),
+    )
+
+
+_OPEN = {"area", "entry_area", "exit_area", "from_area", "to_area", "product", "referrer_site"}
+"""Dimensions whose categories come from what is in the logs, and from no closed list."""
+
+
+def _own_words() -> list[str]:
+    """The texts of this package and its notebooks, which were there before any input was read."""
+    # The sample's module holds what its logs hold.
+    code = [p for p in Path(__file__).parent.rglob("*") if p.suffix in (".py", ".j2", ".css", ".js", ".csv", ".yaml")]
+    texts = [p.read_text("utf-8") for p in sorted(code) if p.name != "sample.py"]
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        texts += [cell.source for cell in nbformat.read(path, as_version=4).cells]
+    return texts
 
 
 def _notebook(params: Params, name: str) -> Path:
@@ -669,7 +798,8 @@ def _is_whole(folder: Path, state: str) -> bool:
 
 def _audience(params: Params) -> str:
     if params.disclosure.audience == "public":
-        return f"Public: every figure is about at least {params.disclosure.limits['threshold']} people"
+        noise = " or has noise" if any(table.noise for table in params.tables) else ""
+        return f"Public: every figure is about at least {params.disclosure.limits['threshold']} people{noise}"
     return "Internal: for the accountable staff"
 
 

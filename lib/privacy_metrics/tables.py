@@ -32,9 +32,9 @@ def table(
 ) -> gt.GT:
     """A release as a table: margins last and bold, ``withheld`` where a value is, the policy below.
 
-    At most ``rows`` categories are shown (all: None), the largest by ``measure`` first when ``ranked``; how many more
-    there are is said. With ``pivot`` that dimension's categories become columns of one ``measure``. Raises TypeError
-    for anything but a Release.
+    A table with noise has each figure's interval beside it. At most ``rows`` categories are shown (all: None), the
+    largest by ``measure`` first when ``ranked``; how many more there are is said. With ``pivot`` that dimension's
+    categories become columns of one ``measure``. Raises TypeError for anything but a Release.
     """
     if not isinstance(release, Release):
         raise TypeError(f"a table shows a Release, not a {type(release).__name__}: ask the workbook for a table")
@@ -55,14 +55,24 @@ def table(
             [0 if v is None and (*key, column) not in hidden else v for key, v in zip(keys, frame[column], strict=True)]
             for column, keys in ((c, list(frame.select(dimensions).iter_rows())) for c in columns)
         ]
+        spans = _spans(release, wanted, [*dimensions, pivot])
+        keys = list(frame.select(dimensions).iter_rows())
         frame = frame.select(dimensions).with_columns(
-            *(pl.Series(m, c, dtype=pl.Int64) for m, c in zip(measures, cells, strict=True))
+            *(pl.Series(m, c, dtype=pl.Int64) for m, c in zip(measures, cells, strict=True)),
+            *(
+                pl.Series(f"{m}_between", [_between(spans.get((*key, c))) for key in keys], dtype=pl.String)
+                for m, c in zip(measures if spans else [], columns, strict=False)
+            ),
         )
         heads: dict[str, Any] = {
             m: TOTAL if c == TOTAL else category(pivot, c) for m, c in zip(measures, columns, strict=True)
         }
     else:
-        frame = frame.select(*dimensions, *measures)
+        spans = {m: _spans(release, m, dimensions) for m in measures if release.bounds}
+        keys = list(frame.select(dimensions).iter_rows())
+        frame = frame.select(*dimensions, *measures).with_columns(
+            pl.Series(f"{m}_between", [_between(spans[m].get(key)) for key in keys], dtype=pl.String) for m in spans
+        )
         heads = {m: label(m) for m in measures}
     # Of the margins only the grand total (of each period) is shown: the data files hold the others.
     free = [pl.col(d) == TOTAL for d in dimensions if d != "period"]
@@ -79,13 +89,17 @@ def table(
         for d in dimensions
     )
     bold = list(range(inner.height - more, shown.height))
+    # Each figure's interval stands beside it.
+    pairs = [(m, f"{m}_between") for m in measures if f"{m}_between" in shown.columns]
+    shown = shown.select(*dimensions, *(c for m in measures for c in (m, f"{m}_between") if c in shown.columns))
+    heads |= {b: f"{100 * release.policy.confidence:g} % interval" for _, b in pairs}
     made = (
         _Table(shown, id=f"table-{release.name}")
         .tab_header(title=title or release.title, subtitle=span_title(_periods(release)))
         .cols_label(heads | {d: label(d) for d in dimensions})
         .fmt_integer(columns=measures)
         .sub_missing(columns=measures, missing_text=WITHHELD)
-        .cols_align("right", columns=measures)
+        .cols_align("right", columns=[*measures, *(b for _, b in pairs)])
         .tab_source_note(release.footnote)
     )
     if more:
@@ -102,6 +116,17 @@ def table(
         column_labels_font_weight="bold", source_notes_font_size="12px", data_row_padding="5px",
         table_border_top_style="hidden", table_border_bottom_color=_RULE,
     )  # fmt: skip
+
+
+def _spans(release: Release, measure: str, keys: list[str]) -> dict[tuple[str, ...], tuple[int, int]]:
+    if not release.bounds:
+        return {}
+    rows = release.frame.select(*keys, f"{measure}_low", f"{measure}_high").iter_rows()
+    return {tuple(row[:-2]): (row[-2], row[-1]) for row in rows}
+
+
+def _between(span: tuple[int, int] | None) -> str:
+    return "" if span is None else f"{span[0]:,} to {span[1]:,}"
 
 
 def _periods(release: Release) -> list[str]:
@@ -153,6 +178,10 @@ def figure(
     if not isinstance(release, Release):
         raise TypeError(f"a key figure is a Release's, not a {type(release).__name__}'s: ask the workbook for a table")
     measure = measure or release.measures[0]
+    at = cell | ({"period": release.period} if "period" in release.dimensions else {})
+    if span := release.interval(measure, **at):
+        interval = f"{100 * release.policy.confidence:g} % interval {_between(span)}"
+        note = f"{note}; {interval}" if note else interval
     if "period" not in release.dimensions:
         return Figure(name or label(measure), number(release.value(measure, **cell)), "", note)
     periods = _periods(release)
@@ -162,6 +191,9 @@ def figure(
         before = release.value(measure, **cell, period=periods[-2])
         against = f"against {number(before)} in {period_title(periods[-2])}"
         change = against if now is None or before is None else f"{growth(now, before)} {against}"
+        earlier = release.interval(measure, **cell, period=periods[-2])
+        if span and earlier and span[0] <= earlier[1] and earlier[0] <= span[1]:
+            change = f"within the noise {against}"
     return Figure(name or label(measure), number(now), change, note)
 
 

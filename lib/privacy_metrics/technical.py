@@ -18,7 +18,7 @@ import narwhals as nw
 import polars as pl
 
 from . import clients, geography
-from .disclosure import TOTAL, Cells, Nesting
+from .disclosure import OTHER, TOTAL, Cells, Contributions, Nesting
 from .params import Params, Period, TableSpec, WorkbookError
 
 UNKNOWN = "unknown"
@@ -43,6 +43,8 @@ SOCIAL = {
     "youtube.com",
     "news.ycombinator.com", "mastodon.social", "bsky.app", "tiktok.com", "pinterest.com",
 }  # fmt: skip
+
+REFERRER_KINDS = ("direct", "internal", "newsletter", "other site", "search", "social", UNKNOWN)
 
 # A hit: what is kept of a used line. Text columns are categories of few values, codes in memory.
 HIT = {
@@ -379,11 +381,7 @@ def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataF
 def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> Cells:
     """Counts the cells and margins of a table; ``frames`` are those of ``sessions`` with the clients' columns."""
     check(spec)
-    base = next((OF_PART[d] for d in spec.dimensions if d in OF_PART), "sessions")
-    rows = frames["sessions"]
-    if base != "sessions":
-        wanted = ["visitor", "session", *(d for d in spec.dimensions if d not in OF_PART)]
-        rows = frames[base].join(rows.select(wanted), on=["visitor", "session"], how="inner")
+    base, rows = _counted(spec, frames)
     data = nw.from_native(rows)
     counts = {
         "sessions": nw.len(),
@@ -412,6 +410,68 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
         _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
         ("from_area", "to_area") if {"from_area", "to_area"} <= set(spec.dimensions) else None,
     )  # fmt: skip
+
+
+def _counted(spec: TableSpec, frames: dict[str, pl.DataFrame]) -> tuple[str, pl.DataFrame]:
+    """The frame that a table counts, by name, and its rows with every dimension of the table."""
+    base = next((OF_PART[d] for d in spec.dimensions if d in OF_PART), "sessions")
+    rows = frames["sessions"]
+    if base != "sessions":
+        wanted = ["visitor", "session", *(d for d in spec.dimensions if d not in OF_PART)]
+        rows = frames[base].join(rows.select(wanted), on=["visitor", "session"], how="inner")
+    return base, rows
+
+
+def contributions(spec: TableSpec, frames: dict[str, pl.DataFrame], params: Params, period: Period) -> Contributions:
+    """What each visitor adds to each cell of a table, with the keys that are public: what noise is added to."""
+    check(spec)
+    base, rows = _counted(spec, frames)
+    counts = {"sessions": pl.len(), "hits": pl.col("hits").sum(), "people": pl.lit(1)}
+    each = rows.group_by(*spec.dimensions, "visitor").agg(counts[m].cast(pl.Int64).alias(m) for m in spec.measures)
+    frame = each.with_columns(pl.col(spec.dimensions).cast(pl.String)) if spec.dimensions else each
+    return Contributions(
+        spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures), frame,
+        keys(spec, params, period), POPULATIONS[base],
+    )  # fmt: skip
+
+
+def keys(spec: TableSpec, params: Params, period: Period) -> dict[str, tuple[str, ...] | None]:
+    """By dimension of a table, every category that it can have, whatever the data are; None where that is open.
+
+    Raises WorkbookError when the table's noise needs public keys and a dimension has none.
+    """
+    areas = tuple(dict.fromkeys([*(rule.area for rule in params.service.areas), "Other"]))
+    products = tuple(dict.fromkeys(rule.product for rule in params.service.products))
+    known = geography.countries()
+    declared: dict[str, tuple[str, ...]] = {
+        "month": tuple(dict.fromkeys(day.strftime("%Y-%m") for day in period.days)),
+        "week": tuple(dict.fromkeys(day.strftime("%G-W%V") for day in period.days)),
+        "weekday": _WEEKDAYS,
+        "hour": tuple(f"{hour:02}" for hour in range(24)),
+        "visitor_kind": ("account", "anonymous"),
+        "country": (*known, UNKNOWN, OTHER),
+        "region": (*sorted({country["region"] for country in known.values()}), UNKNOWN),
+        "device": clients.DEVICES,
+        "referrer_kind": REFERRER_KINDS,
+        "action": ("searched", "viewed"),
+    }
+    if params.service.areas:
+        declared |= dict.fromkeys(("area", "entry_area", "exit_area", "from_area", "to_area"), areas)
+    if products:
+        declared["product"] = products
+    found = {d: declared.get(d) for d in spec.dimensions}
+    without = [d for d, listed in found.items() if listed is None]
+    if spec.noise and without and spec.noise.keys == "public":
+        raise WorkbookError(
+            f"tables: {spec.name}.noise.keys is public, but {', '.join(without)} has no public list of categories "
+            "(for areas and products: service.areas, service.products); write keys: threshold, with a delta"
+        )
+    if spec.noise and not without and spec.noise.keys == "threshold":
+        raise WorkbookError(
+            f"tables: {spec.name}.noise.keys is threshold, but every dimension has a public list of categories; "
+            "write keys: public, which costs nothing"
+        )
+    return found
 
 
 POPULATIONS = {"sessions": "visits", "areas": "visits", "steps": "steps", "products": "products"}

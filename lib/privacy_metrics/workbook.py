@@ -20,12 +20,28 @@ import polars as pl
 
 from . import controls, folders, geography, registers, requests, sources, technical
 from .deadlines import Calendar
-from .disclosure import Cells, Policy, Release, audit_tables, control, load, release, save, trend, view
+from .disclosure import (
+    Cells,
+    Ledger,
+    Policy,
+    Release,
+    audit_tables,
+    control,
+    leaks,
+    load,
+    noisy,
+    release,
+    save,
+    trend,
+    view,
+)
 from .disclosure.audit import Table
 from .params import AccessLog, Params, Period, WorkbookError
 
 FRAMES = ("sessions", "areas", "steps", "products")
-LAYOUT = 4
+KNOWN = "known"
+"""The keyed marks of what no output may hold (``leaks.Marks``)."""
+LAYOUT = 5
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -44,6 +60,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     """
     for spec in params.tables:
         technical.check(spec)
+        technical.keys(spec, params, period)
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
@@ -61,9 +78,9 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         def build(new: Path) -> None:
             new.chmod(0o700)
             if old and old["state"]["technical"] == state["technical"]:
-                for name in FRAMES:
+                for name in (*FRAMES, KNOWN):
                     shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes")}
+                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data")}
             else:
                 record = _read(params, period, found, key, new, progress)
             record |= _read_requests(params, new, key)
@@ -130,8 +147,22 @@ def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
     kept = params.model_dump(
         mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": {"technical", "countries"}}
     )
-    limits = params.disclosure.model_dump(include={"ipv4_bits", "ipv6_bits", "session_gap"})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
     return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
+
+
+_COLLECTED = {"ipv4_bits", "ipv6_bits", "session_gap"}
+
+
+def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
+    """What the sessions of a period follow from, in one fingerprint: what the files hold, not where and since when.
+
+    The privacy budget goes by it: the same data, collected again, gets the noise that it got before.
+    """
+    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True})
+    limits = params.disclosure.model_dump(include=_COLLECTED)
+    files = sorted(file["fingerprint"] for file in inputs)
+    return hashlib.sha256(json.dumps([period.label, files, kept, limits], sort_keys=True).encode()).hexdigest()
 
 
 def _state_of_requests(params: Params) -> str:
@@ -244,12 +275,14 @@ def _read(
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
     hits = technical.Hits(params, period, key, countries)
+    marks = leaks.Marks(key)
     total = sum(path.stat().st_size for _, files in found for path in files.paths)
     before = 0
     notes: list[str] = []
     for source, files in found:
         for lines in sources.read(source, files):
             hits.add(lines)
+            marks.add(lines)
             if progress:
                 progress(before + files.done, total, hits.account["read"])
         before += files.done
@@ -260,7 +293,8 @@ def _read(
         notes.append("countries: none were looked up (sources.countries.none)")
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
     frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    for name in FRAMES:
+    frames[KNOWN] = marks.frame()
+    for name in (*FRAMES, KNOWN):
         frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
         (new / f"{name}.parquet").chmod(0o600)
     files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
@@ -272,7 +306,13 @@ def _read(
             "is it the right period, and are these the right logs (sources.technical)?"
         )
     assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {"period": period.label, "account": account, "technical_inputs": inputs, "notes": notes}
+    return {
+        "period": period.label,
+        "account": account,
+        "technical_inputs": inputs,
+        "notes": notes,
+        "data": _data(params, period, inputs),
+    }
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -383,7 +423,7 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
     policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
-    tables = [technical.cells(spec, frames, period) for spec in params.tables]
+    tables = [technical.cells(spec, frames, period) for spec in params.tables if not spec.noise]
     made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:
@@ -405,15 +445,34 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
             tables.append(table)
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
-    made = controlled | made
+    made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.disclosure.budget:
+        notes.append(_ledger(params).says(period.label))
     more = {
         "fingerprint": _fingerprint(params, record), "known": _labels(params, period), "notes": notes,
         "inputs": record["inputs"], "audit": asdict(audit) if audit else None,
         "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
     }  # fmt: skip
     return made, tables, more
+
+
+def _noisy(
+    params: Params, period: Period, frames: dict[str, pl.DataFrame], policy: Policy, data: str
+) -> dict[str, Release]:
+    """The tables with noise, each as it was drawn before of the same data, or paid for from the budget now."""
+    made = {}
+    for spec in params.tables:
+        if spec.noise:
+            table = technical.contributions(spec, frames, params, period)
+            made[spec.name] = noisy(table, spec.noise, policy, data, _ledger(params))
+    return made
+
+
+def _ledger(params: Params) -> Ledger:
+    assert params.disclosure.budget is not None
+    return Ledger(params.path(params.zones.confidential) / "noise", params.disclosure.budget)
 
 
 def _save(releases: dict[str, Release], cells: Sequence[Cells], more: dict[str, Any], folder: Path) -> None:
@@ -490,7 +549,7 @@ def _known(params: Params, period: Period) -> list[Table]:
         view(release, number)
         for other, version, number in _others(params, period)
         for release in _read_releases(params, other, _published(params, other, version)).releases.values()
-        if release.policy.people and not release.policy.exact
+        if release.policy.people and not release.policy.exact and not release.policy.noise
     ]
 
 

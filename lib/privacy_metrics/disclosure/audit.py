@@ -287,7 +287,7 @@ SEEN = ("visits", "area", "hits")
 
 
 def _add_balance(made: System) -> None:
-    """Entries and steps in are exits and steps out, area by area, and at most as many as its page views."""
+    """Entries and steps in are exits and steps out, area by area, and at most its page views; so are their people."""
     shapes: dict[tuple[str, str], set[frozenset]] = defaultdict(set)
     areas: dict[tuple[str, frozenset], set[str]] = defaultdict(set)
     ours = {dimension for _, dimension, _ in (*IN, *OUT, SEEN)}
@@ -310,6 +310,11 @@ def _add_balance(made: System) -> None:
             for side, stays in ((IN, into), (OUT, out)):
                 if there >= {SEEN, *side}:
                     _difference(made, seen, stays, 0.0, np.inf)
+                # Whoever enters or leaves by an area sees it.
+                people = [((label, p[0], rest | {(p[1], name)}), "people") for p in (SEEN, side[0])]
+                if all(cell in made.index for cell in people):
+                    viewers, passers = (made.index[cell] for cell in people)
+                    made.rows.append(([viewers, passers], [1.0, -1.0], 0.0, np.inf))
 
 
 def _difference(made: System, more: list[int], less: list[int], low: float, high: float) -> None:
@@ -410,6 +415,7 @@ def complete(made: System) -> np.ndarray:
     """
     values, held = np.array(made.value), np.array(made.held)
     unknown = np.flatnonzero(np.isnan(values))
+    names = {at: name for name, at in made.index.items()}
     matrix = made.matrix()
     rest = matrix @ np.nan_to_num(values)
     low, high = made.low - rest, made.high - rest
@@ -426,11 +432,13 @@ def complete(made: System) -> np.ndarray:
         loose = np.flatnonzero(related[used])
         # A related row may be missed, at a price; the others may not.
         slack = sparse.csr_matrix((np.ones(len(loose)), (loose, np.arange(len(loose)))), (len(used), len(loose)))
-        both = sparse.hstack([touched[used], slack, -slack])
+        both: Any = sparse.hstack([touched[used], slack, -slack])
         count = both.shape[1]
         least = np.concatenate([np.array(made.least)[unknown], np.zeros(2 * len(loose))])
         solver = programme(both, low[used], high[used], least, np.full(count, _far(values)))
-        price = np.concatenate([np.zeros(len(unknown)), np.ones(2 * len(loose))])
+        # An earlier version is taken to have been as large as the newer one allows: late data are few.
+        late = np.where([names[at][0][0].endswith("#0") or made.latent[at] for at in unknown.tolist()], 0.0, -1e-3)
+        price = np.concatenate([late, np.ones(2 * len(loose))])
         solver.changeColsCost(count, np.arange(count, dtype=np.int32), price)
         found = _whole(solver, len(unknown))
         if found is None:
@@ -451,7 +459,7 @@ def _far(values: np.ndarray) -> float:
     return max(1e7, 10 * float(np.nanmax(values, initial=1.0)))
 
 
-def _whole(solver: Any, count: int, nodes: int = 20_000) -> np.ndarray | None:
+def _whole(solver: Any, count: int, nodes: int = 500) -> np.ndarray | None:
     """A best solution whose first ``count`` values are whole numbers; None where none is found in ``nodes`` nodes."""
     solver.run()
     if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:

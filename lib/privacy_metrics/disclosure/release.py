@@ -41,6 +41,10 @@ class Policy:
     """How wide the interval of what a reader can compute of a withheld value must be; the threshold, unless given."""
     relative: float = 0.1
     """And how wide, as a share of the value."""
+    noise: str = ""
+    """For a table with noise instead of withheld cells: by which guarantee."""
+    confidence: float = 0.0
+    """And that of its intervals."""
 
     @property
     def absolute(self) -> float:
@@ -59,6 +63,10 @@ class Policy:
             return "counts of lines or rows, not of people"
         if self.exact:
             return "exact counts, for the accountable staff only"
+        if self.noise:
+            return (
+                f"noise in every figure ({self.noise}), {100 * self.confidence:g} % intervals, {self.audience} audience"
+            )
         return f"cells of at least {self.threshold} people, {self.audience} audience"
 
 
@@ -67,8 +75,9 @@ class Release:
     """A table that has passed disclosure control.
 
     ``frame`` has one String column per dimension (``Total`` for a margin), one Int64 column per measure (null where
-    withheld) and the Boolean column ``withheld``; rows are in a fixed order. Made by the functions of this package
-    only: the constructor refuses to be called from elsewhere.
+    withheld) and the Boolean column ``withheld``; rows are in a fixed order. A table with noise also has, before
+    ``withheld``, the ``bounds``: the interval of each figure. Made by the functions of this package only: the
+    constructor refuses to be called from elsewhere.
     """
 
     name: str
@@ -88,12 +97,17 @@ class Release:
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
             raise TypeError("a Release is made by disclosure control, not by hand: ask the workbook for a table")
-        expected = [*self.dimensions, *self.measures, "withheld"]
+        expected = [*self.dimensions, *self.measures, *self.bounds, "withheld"]
         if self.frame.columns != expected:
             raise ValueError(f"release {self.name}: columns {self.frame.columns}, expected {expected}")
         shown = self.frame.filter("withheld").select(self.measures)
         if any(shown[m].null_count() != shown.height for m in self.measures):
             raise ValueError(f"release {self.name}: a withheld cell still holds a value")
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The columns ``<measure>_low`` and ``<measure>_high`` (Int64) of a table with noise; of others, none."""
+        return tuple(f"{m}_{end}" for m in self.measures for end in ("low", "high")) if self.policy.noise else ()
 
     @property
     def cells(self) -> pl.DataFrame:
@@ -110,11 +124,20 @@ class Release:
 
         None where the cell is withheld; 0 where it holds nobody.
         """
-        wanted = {d: cell.get(d, TOTAL) for d in self.dimensions}
+        rows = self._at(cell)
+        return rows[measure][0] if rows.height else 0
+
+    def interval(self, measure: str, **cell: str) -> tuple[int, int] | None:
+        """Between which values the true one of a cell lies, at the policy's confidence; None without noise."""
+        rows = self._at(cell)
+        if not self.policy.noise or not rows.height:
+            return None
+        return rows[f"{measure}_low"][0], rows[f"{measure}_high"][0]
+
+    def _at(self, cell: dict[str, str]) -> pl.DataFrame:
         if unknown := set(cell) - set(self.dimensions):
             raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
-        rows = self.frame.filter(*(pl.col(d) == v for d, v in wanted.items()))
-        return rows[measure][0] if rows.height else 0
+        return self.frame.filter(*(pl.col(d) == cell.get(d, TOTAL) for d in self.dimensions))
 
     def margin(self, *dimensions: str) -> pl.DataFrame:
         """The rows over ``dimensions`` alone: every other dimension at its total."""
@@ -127,12 +150,16 @@ class Release:
         if unknown := set(dimensions) - set(self.dimensions):
             raise KeyError(f"release {self.name} has no dimension {', '.join(sorted(unknown))}")
         others = [d for d in self.dimensions if d not in dimensions]
-        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(*dimensions, *self.measures, "withheld")
+        frame = self.frame.filter(*(pl.col(d) == TOTAL for d in others)).select(
+            *dimensions, *self.measures, *self.bounds, "withheld"
+        )
         return replace(self, dimensions=dimensions, frame=frame, seal=_SEAL)
 
     @property
     def footnote(self) -> str:
         """One sentence on the policy and on what was withheld, for the foot of a chart or table."""
+        if self.policy.noise:
+            return f"{self.period}: {self.policy}."
         n = self.withheld
         held = "nothing withheld" if n == 0 else f"{n:,} of {self.frame.height:,} cells withheld"
         return f"{self.period}: {self.policy}; {held}."
@@ -264,9 +291,12 @@ def control(
                 reasons.setdefault(at, reason or "difference")
     primary = np.zeros(len(system.cells), bool)
     primary[list(reasons)] = True
+    unsafe = np.zeros(len(primary), bool)
+    unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
     done = protect(
-        system, seen, primary, policy.absolute, policy.relative, people=people, threshold=policy.threshold,
-        already=_already_exposed(system, known, policy) if link else (), complementary=complementary,
+        system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
+        threshold=policy.threshold, already=_already_exposed(system, known, policy) if link else (),
+        complementary=complementary,
     )  # fmt: skip
     made = {}
     for table, place in zip(whole, places, strict=True):
@@ -469,6 +499,16 @@ def _sealed(table: Cells, policy: Policy, held: pl.Series, said: str) -> Release
     return Release(
         table.name, table.title, table.period, table.dimensions, table.measures, frame, policy, table.notes, said,
         table.population or table.name, table.nesting, _SEAL,
+    )  # fmt: skip
+
+
+def sealed(
+    name: str, title: str, period: str, dimensions: tuple[str, ...], measures: tuple[str, ...], frame: pl.DataFrame,
+    policy: Policy, notes: tuple[str, ...], population: str,
+) -> Release:  # fmt: skip
+    """A release of a frame that already has noise: for ``disclosure.noise`` alone."""
+    return Release(
+        name, title, period, dimensions, measures, frame, policy, notes, "", population, seal=_SEAL,
     )  # fmt: skip
 
 

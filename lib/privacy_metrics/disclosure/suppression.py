@@ -54,10 +54,11 @@ class Protected:
 
 def protect(
     system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float, *,
-    people: dict[int, int] | None = None, threshold: int = 2, already: Sequence[int] = (), complementary: bool = True,
-    budget: float = 1e9,
+    unsafe: np.ndarray | None = None, people: dict[int, int] | None = None, threshold: int = 2,
+    already: Sequence[int] = (), complementary: bool = True, budget: float = 1e9,
 ) -> Protected:  # fmt: skip
-    """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``).
+    """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``); ``unsafe`` are
+    those of them that are so by themselves, and not because an earlier version withheld them.
 
     Every withheld value's feasibility interval is at least ``absolute`` wide, and of a primary cell ``relative`` of the
     value. ``people`` are those in each cell, where that is known: what is withheld along a line of a table is about
@@ -70,7 +71,7 @@ def protect(
     fixed = np.array(system.fixed)
     always = np.array(system.held) & fixed  # what earlier versions withheld
     # A cell that is withheld for others is safe by itself, and needs no more than the absolute width.
-    of_itself = primary[of_cell] & ~fixed
+    of_itself = (primary if unsafe is None else unsafe)[of_cell] & ~fixed
     required = required_width(np.where(of_itself, np.array(system.value), 0.0), absolute, relative)
     required[np.array(system.latent)] = 0
     required[list(already)] = 0
@@ -83,8 +84,10 @@ def protect(
     free[of_cell[~fixed]] = True
     weight = _weights(system, point, of_cell)
     lines = _Lines(system, fixed, of_cell, people or {}, threshold)
-    moves = _hypercubes(system, tables, held, free, weight, point, required)
+    # Where an earlier version has a pattern already, it is kept to, and widened only where that is not enough.
+    moves = _hypercubes(system, tables, held, free & ~always.any(), weight, point, required)
     moves += _alone(system, point)
+    moves += _with_versions(system, moves)
     movers = {m: _Mover(system, m, point, of_cell, free, weight) for m in _measures(system)}
     rounds = 0
     while True:
@@ -214,6 +217,25 @@ def _alone(system: System, values: np.ndarray) -> list[Move]:
             if over is not None:
                 moves.append(([at], [values[over] - values[at]]))
     return moves
+
+
+def _with_versions(system: System, moves: Sequence[Move]) -> list[Move]:
+    """The same moves, made by the values of earlier versions of the period at once."""
+    older: dict[int, list[int]] = defaultdict(list)
+    newest = {cell: at for cell, at in system.index.items() if cell[0][0].endswith("#0")}
+    for ((where, population, named), measure), at in system.index.items():
+        label, _, version = where.partition("#")
+        now = newest.get(((f"{label}#0", population, named), measure))
+        if version != "0" and now is not None and system.held[at]:
+            older[now].append(at)
+    return [
+        (
+            [*where, *(o for v in where for o in older[v])],
+            [*change, *(c for v, c in zip(where, change, strict=True) for _ in older[v])],
+        )
+        for where, change in moves
+        if any(v in older for v in where)
+    ]
 
 
 def _grid(system: System, table: Table, values: np.ndarray, required: np.ndarray) -> _Grid | None:
