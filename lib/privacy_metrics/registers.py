@@ -568,7 +568,7 @@ def settle(name: str, frame: pl.DataFrame, as_of: date, zone: str) -> Read:
     if keys := [n for n, c in schema.columns().items() if (c.metadata or {}).get("key")]:
         tests["stands twice"] = frame.select(keys).is_duplicated()
     if happened := HAPPENED.get(name):
-        after = [pl.col(n) > (as_of if frame.schema[n] == pl.Date else midnight) for n in happened]
+        after = [pl.col(n) > as_of if frame.schema[n] == pl.Date else pl.col(n) >= midnight for n in happened]
         tests["dated in the future"] = frame.select(after=pl.any_horizontal(after).fill_null(False))["after"]
     wrong = [frame.filter(test).select("row", reason=pl.lit(why)) for why, test in tests.items()]
     used, failure = schema.filter(frame, cast=True)
