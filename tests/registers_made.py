@@ -33,6 +33,7 @@ PLAIN: dict[str, dict[str, str]] = {
     },
     "request_handling": {},
     "restrictions": {"restricted_on": "2026-07-20", "ground": "unlawful"},
+    "excluded_accounts": {"account": "anna", "reason": "objected", "excluded_from": "2026-07-01"},
     "consents": {
         "subject_ref": "anna", "purpose": "statistics", "state": "granted", "at": "2026-07-01T12:00:00+03:00",
         "notice_version": "1",

@@ -145,6 +145,20 @@ class Restrictions(Register):
     not_lifted_before_it_began = _in_order("restricted_on", "lifted_on")
 
 
+class ExcludedAccounts(Register):
+    """An account that no table of usage counts, as its owner objected or its data is restricted: one row per time.
+
+    ``collect`` reads it by itself (``privacy_metrics.exclusions``): it is kept nowhere.
+    """
+
+    account = _person("the account, as the access logs write it")
+    reason = _enum("objected: GDPR Art. 21; restricted: Art. 18", ("objected", "restricted"), required=True)
+    excluded_from = _date("the first day on which it is not counted", required=True)
+    excluded_until = _date("the last one; empty while it goes on")
+
+    excluded_for_a_while = _in_order("excluded_from", "excluded_until")
+
+
 # ---- consent and messages -------------------------------------------------------------------------------------------
 
 
@@ -178,6 +192,7 @@ class CookieScans(Register):
     page = _code("the page's code or path; a number will do", required=True)
     cookie = _code("the cookie's name; empty where none was set")
     necessary = _boolean("it is necessary for the website")
+    lifetime_days = _number("how many days it lives once it is set; 0 for as long as the browser is open")
     phase = _enum("when it was set", ("before_choice", "after_reject", "after_accept"), required=True)
     settings_reachable = _boolean("the page offers the cookie settings", required=True)
 
@@ -500,8 +515,8 @@ class NoticeVersions(Register):
 REGISTERS: dict[str, type[Register]] = {
     "".join("_" + c.lower() if c.isupper() else c for c in schema.__name__).removeprefix("_"): schema
     for schema in (
-        Requests, RequestHandling, Restrictions, Consents, CookieEvents, CookieScans, CookieNotice, MarketingMessages,
-        ProcessingActivities, DataInventory, Systems, AnalyticsOutputs, RankingModels, Transfers, Vendors, Contracts,
+        Requests, RequestHandling, Restrictions, ExcludedAccounts, Consents, CookieEvents, CookieScans, CookieNotice,
+        MarketingMessages, ProcessingActivities, DataInventory, Systems, AnalyticsOutputs, RankingModels, Transfers, Vendors, Contracts,
         VendorEvaluations, GroupCompanies, Disclosures, Retention, Prospects, ProspectReviews, ProspectDecisions,
         EventRegistrations, Assets, SecurityTests, Findings, Accounts, Complaints, NoticeVersions,
     )

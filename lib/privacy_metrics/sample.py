@@ -174,7 +174,8 @@ def make_sample(
             progress(number, len(days))
         requests = _requests(seed, parsed)
         requests.write_csv(new / "requests.csv")
-        write_registers(new / "registers", seed, parsed, requests)
+        accounts = [world.user[n] for n in np.flatnonzero(world.account)]
+        write_registers(new / "registers", seed, parsed, requests, accounts)
 
     folders.replace(folder, build)
 

@@ -28,11 +28,17 @@ PLANTED = {
 }  # fmt: skip
 """The quarter in which a promise of the sample's notice is broken."""
 
+LIFETIMES = {"session": 0, "consent": 180, "stats_id": 390, "ads_id": 90, "chat_id": 30}
+"""Days that the sample's cookies live: no more than thirteen months."""
+
 Row = dict[str, Any]
 
 
-def write_registers(folder: Path, seed: int, periods: Sequence[Period], requests: pl.DataFrame) -> None:
-    """Writes a CSV file for every register but that of requests into ``folder``; ``requests`` is that one."""
+def write_registers(
+    folder: Path, seed: int, periods: Sequence[Period], requests: pl.DataFrame, accounts: Sequence[str]
+) -> None:
+    """Writes a CSV file for every register but that of requests into ``folder``; ``requests`` is that one, and
+    ``accounts`` are those of the logs."""
     folder.mkdir()
     rng = np.random.default_rng([seed, 7])
     rows: dict[str, list[Row]] = {name: [] for name in REGISTERS if name != "requests"}
@@ -44,6 +50,7 @@ def write_registers(folder: Path, seed: int, periods: Sequence[Period], requests
         _people(rows, rng, period)
         _things(rows, period)
     _handling(rows, requests)
+    _excluded(rows, accounts)
     for name, made in rows.items():
         _write(folder / f"{name}.csv", name, made)
 
@@ -397,7 +404,7 @@ def _things(rows: dict[str, list[Row]], period: Period) -> None:
                 seen.append(("chat_id", False, "after_accept"))
             rows["cookie_scans"] += [
                 {"scan_id": f"{day:%Y-%m}", "scanned_on": day, "page": page, "cookie": cookie, "necessary": necessary,
-                 "phase": phase, "settings_reachable": True}
+                 "phase": phase, "settings_reachable": True, "lifetime_days": LIFETIMES[cookie]}
                 for cookie, necessary, phase in seen
             ]  # fmt: skip
         for n in range(4):
@@ -418,6 +425,14 @@ def _things(rows: dict[str, list[Row]], period: Period) -> None:
 
 
 # ---- requests -------------------------------------------------------------------------------------------------------
+
+
+def _excluded(rows: dict[str, list[Row]], accounts: Sequence[str]) -> None:
+    """Twelve people who objected to the analysis in the course of the year, and four whose data is restricted."""
+    for n, account in enumerate(accounts[:16]):
+        first = date(2026, 1, 19) + timedelta(days=14 * n)
+        row: Row = {"account": account, "reason": "restricted" if n % 4 == 3 else "objected", "excluded_from": first}
+        rows["excluded_accounts"].append(row | {"excluded_until": first + timedelta(days=40) if n % 4 == 3 else None})
 
 
 def _handling(rows: dict[str, list[Row]], requests: pl.DataFrame) -> None:

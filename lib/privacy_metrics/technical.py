@@ -147,7 +147,7 @@ class Hits:
 
     def _visitor_keys(self, new: pl.DataFrame) -> pl.DataFrame:
         keys = [
-            _keyed(self.key, f"account {account}" if account is not None else f"client {network} {agent}")
+            _keyed(self.key, f"client {network} {agent}") if account is None else account_key(self.key, account)
             for account, network, agent in new.iter_rows()
         ]
         return pl.DataFrame({"visitor": pl.Series(keys, dtype=pl.UInt64)})
@@ -177,6 +177,11 @@ class Hits:
 def _keyed(key: bytes, text: str) -> int:
     """64 bits of BLAKE2b keyed with the period's random key: without the key, nobody can tell whose it is."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=key).digest())
+
+
+def account_key(key: bytes, account: str) -> int:
+    """The visitor key of an account: what its sessions are known by."""
+    return _keyed(key, f"account {account}")
 
 
 def _language(headers: pl.Series) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from . import controls, folders, geography, registers, requests, sources, technical
+from . import controls, exclusions, folders, geography, registers, requests, sources, technical
 from .deadlines import Calendar
 from .disclosure import (
     Cells,
@@ -64,7 +64,11 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
-        found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
+        try:
+            found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
+        except sources.SourceError:
+            _leave_out_late(params, period, zone)
+            raise
         state = {
             "technical": _state(params, found),
             "requests": _state_of_requests(params),
@@ -74,15 +78,16 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         if old and old["state"] == state:
             return old
         key = _key(zone)
+        left_out = exclusions.read(params, period, key)
+        # Whoever is excluded no longer was left out before, and is read again.
+        same = old and old["state"]["technical"] == state["technical"] and set(old["left_out"]) <= set(left_out.digests)
 
         def build(new: Path) -> None:
             new.chmod(0o700)
-            if old and old["state"]["technical"] == state["technical"]:
-                for name in (*FRAMES, KNOWN):
-                    shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data")}
+            if old and same:
+                record = _keep(zone, new, old, left_out)
             else:
-                record = _read(params, period, found, key, new, progress)
+                record = _read(params, period, found, key, new, left_out, progress)
             record |= _read_requests(params, new, key)
             record["registers"] = _read_registers(params, period, new, key, record)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
@@ -94,6 +99,46 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         record = _record(zone)
         assert record is not None
         return record
+
+
+def _keep(zone: Path, new: Path, old: dict[str, Any], left_out: exclusions.Exclusions) -> dict[str, Any]:
+    """Takes what is collected over into the folder ``new``, without whom is left out by now."""
+    shutil.copy2(zone / f"{KNOWN}.parquet", new)
+    record = {
+        name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data", "all_data", "left_out")
+    }
+    if record["left_out"] == left_out.digests:
+        for name in FRAMES:
+            shutil.copy2(zone / f"{name}.parquet", new)
+        return record
+    frames, counts = left_out.leave_out({name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES})
+    _write_frames(frames, new)
+    return record | _without(record["account"], counts, record["all_data"], left_out)
+
+
+def _leave_out_late(params: Params, period: Period, zone: Path) -> None:
+    """Whoever objected since is left out also where the logs are gone, and only the sessions are there."""
+    old = _record(zone)
+    if not old or set(old["left_out"]) >= set((late := exclusions.read(params, period, _key(zone))).digests):
+        return
+
+    def build(new: Path) -> None:
+        shutil.copytree(zone, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns("collect.json", "releases"))
+        both = replace(late, digests=sorted({*old["left_out"], *late.digests}))
+        record = old | _keep(zone, new, old, both)
+        record["state"] = old["state"] | {"left_out": hashlib.sha256("".join(both.digests).encode()).hexdigest()}
+        _write_private(new / "collect.json", json.dumps(record, indent=1).encode())
+
+    folders.replace(zone, build)
+
+
+def _without(account: dict[str, int], gone: dict[str, int], data: str, left_out: exclusions.Exclusions) -> dict:
+    """The line account when lines by excluded accounts have gone, and what the sessions that are left follow from."""
+    changed = account | {"used": account["used"] - sum(gone.values())}
+    changed |= {reason: account.get(reason, 0) + count for reason, count in gone.items()}
+    left = hashlib.sha256("".join([data, *left_out.digests]).encode()).hexdigest()
+    rest = left if any(changed[reason] for reason in gone) else data
+    return {"account": changed, "data": rest, "all_data": data, "left_out": left_out.digests}
 
 
 def is_collected(params: Params, period: Period) -> bool:
@@ -226,6 +271,9 @@ def _read_registers(
     zone, company = params.organisation.time_zone, params.organisation
     for name, source in params.sources.registers.items():
         path, kind = params.path(source.path), source.kind or name
+        if kind == exclusions.REGISTER:
+            record["register_inputs"] = [*record["register_inputs"], _input(params, path)]
+            continue
         as_of = source.as_of or params.sources.as_of
         assert as_of is not None, "the parameters ask for it"
         try:
@@ -270,7 +318,7 @@ def _input(params: Params, path: Path) -> dict[str, Any]:
 
 def _read(
     params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, new: Path,
-    progress: Progress | None,
+    left_out: exclusions.Exclusions, progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
     mmdb = params.sources.countries.mmdb
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
@@ -293,10 +341,8 @@ def _read(
         notes.append("countries: none were looked up (sources.countries.none)")
     frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
     frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    frames[KNOWN] = marks.frame()
-    for name in (*FRAMES, KNOWN):
-        frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
-        (new / f"{name}.parquet").chmod(0o600)
+    frames, gone = left_out.leave_out(frames)
+    _write_frames(frames | {KNOWN: marks.frame()}, new)
     files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
     inputs = [_input(params, path) for path in files_read]
     account = dict(hits.account)
@@ -306,13 +352,14 @@ def _read(
             "is it the right period, and are these the right logs (sources.technical)?"
         )
     assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {
-        "period": period.label,
-        "account": account,
-        "technical_inputs": inputs,
-        "notes": notes,
-        "data": _data(params, period, inputs),
-    }
+    record = {"period": period.label, "technical_inputs": inputs, "notes": notes}
+    return record | _without(account, gone, _data(params, period, inputs), left_out)
+
+
+def _write_frames(frames: dict[str, pl.DataFrame], folder: Path) -> None:
+    for name, frame in frames.items():
+        frame.write_parquet(folder / f"{name}.parquet", compression="zstd", statistics=False)
+        (folder / f"{name}.parquet").chmod(0o600)
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -592,13 +639,14 @@ def _request_cells(params: Params, period: Period, zone: Path, record: dict[str,
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:
     """Lines read = lines used + lines excluded by reason; the reasons' words are in the notes."""
+    reasons = technical.REASONS | exclusions.REASONS
     rows = {
         "used": account["used"],
-        **{reason: account[reason] for reason in technical.REASONS},
+        **{reason: account[reason] for reason in reasons},
         "Total": account["read"],
     }
     frame = pl.DataFrame(
         {"line": list(rows), "lines": list(rows.values())}, schema={"line": pl.String, "lines": pl.Int64}
     )
-    notes = tuple(f"{reason}: {why}" for reason, why in technical.REASONS.items())
+    notes = tuple(f"{reason}: {why}" for reason, why in reasons.items())
     return Cells("line_account", "What became of every log line", period.label, ("line",), ("lines",), frame, notes)
