@@ -516,7 +516,8 @@ REGISTERS: dict[str, type[Register]] = {
     "".join("_" + c.lower() if c.isupper() else c for c in schema.__name__).removeprefix("_"): schema
     for schema in (
         Requests, RequestHandling, Restrictions, ExcludedAccounts, Consents, CookieEvents, CookieScans, CookieNotice,
-        MarketingMessages, ProcessingActivities, DataInventory, Systems, AnalyticsOutputs, RankingModels, Transfers, Vendors, Contracts,
+        MarketingMessages, ProcessingActivities, DataInventory, Systems, AnalyticsOutputs, RankingModels, Transfers,
+        Vendors, Contracts,
         VendorEvaluations, GroupCompanies, Disclosures, Retention, Prospects, ProspectReviews, ProspectDecisions,
         EventRegistrations, Assets, SecurityTests, Findings, Accounts, Complaints, NoticeVersions,
     )

@@ -483,13 +483,16 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
                 tables.append(table)
         notes += record["requests"]["notes"]
     notes += record["register_notes"]
-    for name, table in controls.tables(controls.load(zone), period.label).items():
-        if name in ("promises", "controls_things"):
-            made |= release([table], uncontrolled)
-        elif policy.audience == "internal":
-            made |= release([table], replace(policy, exact=True))
-        else:
-            tables.append(table)
+    if params.notice:
+        accounts = {name: one["account"] for name, one in record["registers"].items() if one["account"]}
+        made |= release([controls.register_account(accounts, period.label)], uncontrolled)
+        for name, table in controls.tables(controls.load(zone), period.label).items():
+            if name in controls.ABOUT_NOBODY:
+                made |= release([table], uncontrolled)
+            elif policy.audience == "internal":
+                made |= release([table], replace(policy, exact=True))
+            elif name not in controls.STAFF:
+                tables.append(table)
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
     made = controlled | _noisy(params, period, frames, policy, record["data"]) | made

@@ -2,10 +2,10 @@
 
 from . import consent, processing, recipients, retention, rights, security
 from .evaluation import CONTROLS, VERDICTS, Control, Evidence, Figures, Finding, Result, Scope, control, evaluate, fault
-from .results import exceptions_of, load, save, tables
+from .results import ABOUT_NOBODY, STAFF, WHOLE, exceptions_of, load, register_account, save, tables
 
 __all__ = [
-    "CONTROLS", "VERDICTS", "Control", "Evidence", "Figures", "Finding", "Result", "Scope", "consent", "control",
-    "evaluate", "exceptions_of", "fault", "load", "processing", "recipients", "retention", "rights", "save", "security",
-    "tables",
+    "ABOUT_NOBODY", "CONTROLS", "STAFF", "VERDICTS", "WHOLE", "Control", "Evidence", "Figures", "Finding", "Result",
+    "Scope", "consent", "control", "evaluate", "exceptions_of", "fault", "load", "processing", "recipients",
+    "register_account", "retention", "rights", "save", "security", "tables",
 ]  # fmt: skip

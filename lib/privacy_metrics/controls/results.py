@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,7 @@ import polars as pl
 
 from ..disclosure import TOTAL, Cells
 from ..notice import LAYERS
-from .evaluation import CONTROLS, EXCEPTIONS, VERDICTS, Finding, Result
+from .evaluation import CONTROLS, EXCEPTIONS, VERDICTS, Finding, Result, Verdict
 
 _RESULTS, _ROWS = "controls.json", "exceptions.parquet"
 
@@ -64,47 +64,65 @@ def exceptions_of(name: str, folder: Path) -> pl.DataFrame:
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
+WORST: tuple[Verdict, ...] = ("broken", "no evidence", "at risk", "kept", "not applicable")
+"""The verdicts, the worst one first: a promise as a whole has the worst of its layers' verdicts."""
+WHOLE = "all"
+"""Stands for a promise as a whole among the layers."""
+ABOUT_NOBODY = {"promises", "promises_verdicts", "promises_things", "promises_evidence"}
+"""Tables of counts that are about promises, contracts or assets, and about no person."""
+STAFF = {"promises_since"}
+"""Tables that are not made for publication: the day of an exception may be somebody's."""
+
 
 def tables(results: Sequence[Result], period: str) -> dict[str, Cells]:
     """The results as tables before disclosure control, by name.
 
-    ``promises``: how many promises have which verdict, by promise and layer: about promises, and nobody.
-    ``controls_people``, ``controls_things``: by promise and finding (``notice: exception``, ``notice: none``, … and the
-    total), the cases; those of people with the distinct people behind them, as these counts are about them.
-    ``measures``: figures of the controls without a verdict.
+    ``promises``: one for each promise, layer (``all``: the promise as a whole) and verdict, and how many have which.
+    ``promises_verdicts``: how many promises as a whole have which verdict.
+    ``promises_people``, ``promises_things``: by promise and finding (``notice: exception``, ``notice: none``, … and the
+    total), the cases; those about people with the distinct people behind them.
+    ``promises_figures``: figures of the controls without a verdict.
+    ``promises_since``: the date of the first exception, by promise and layer, with how many there are.
+    ``promises_evidence``: the registers of each promise, with the day of the export.
     """
-    made = {"promises": _promises(results, period)}
+    made = [_promises(results, period), _verdicts(results, period)]
     for about in ("people", "things"):
-        made[f"controls_{about}"] = _counts([r for r in results if r.about == about and r.layers], about, period)
-    figures = [(r.promise, name, count) for r in results for name, count in r.figures.items()]
-    frame = pl.DataFrame(
-        [(*row, row[2]) for row in figures],
-        schema={"promise": pl.String, "figure": pl.String, "count": pl.Int64, "people": pl.Int64}, orient="row",
-    )  # fmt: skip
-    notes = ("What the controls that pass no verdict report.",)
-    made["measures"] = Cells(
-        "measures", "Figures without a verdict", period, ("promise", "figure"), ("count",), frame, notes
-    )
-    return made
+        made.append(_counts([r for r in results if r.about == about], about, period))
+    made += [_figures(results, period), _since(results, period), _evidence(results, period)]
+    return {table.name: table for table in made}
+
+
+def whole(result: Result) -> Verdict | None:
+    """The verdict on a promise as a whole: the worst of its layers'; None for a measure."""
+    found = {layer.verdict for layer in result.layers.values()}
+    return next((verdict for verdict in WORST if verdict in found), None)
 
 
 def _promises(results: Sequence[Result], period: str) -> Cells:
     rows = [(r.promise, layer, f.verdict) for r in results for layer, f in r.layers.items()]
+    rows += [(r.promise, WHOLE, verdict) for r in results if (verdict := whole(r))]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(("promise", "layer", "verdict"), pl.String), orient="row")
     frame = frame.with_columns(promises=pl.lit(1, pl.Int64))
     by_verdict = frame.group_by("layer", "verdict").agg(pl.col("promises").sum()).with_columns(promise=pl.lit(TOTAL))
-    order = {v: n for n, v in enumerate(VERDICTS)} | {layer: n for n, layer in enumerate(LAYERS)}
-    by_verdict = by_verdict.sort(pl.col("layer").replace_strict(order), pl.col("verdict").replace_strict(order))
-    whole = pl.concat([frame, by_verdict.select(frame.columns)])
+    order = {v: n for n, v in enumerate([*VERDICTS, WHOLE, *LAYERS])}
+    by_verdict = by_verdict.sort(pl.col("layer", "verdict").replace_strict(order, return_dtype=pl.Int64))
     notes = tuple(f"{r.promise}: {r.reason}" for r in results if r.reason)
     return Cells(
-        "promises",
-        "The promises and their verdicts",
-        period,
-        ("promise", "layer", "verdict"),
-        ("promises",),
-        whole,
-        notes,
+        "promises", "The promises and their verdicts", period, ("promise", "layer", "verdict"), ("promises",),
+        pl.concat([frame, by_verdict.select(frame.columns)]), notes,
+    )  # fmt: skip
+
+
+def _verdicts(results: Sequence[Result], period: str) -> Cells:
+    found = [whole(r) for r in results]
+    rows = [(verdict, found.count(verdict)) for verdict in VERDICTS]
+    rows.append((TOTAL, sum(count for _, count in rows)))
+    frame = pl.DataFrame(rows, schema={"verdict": pl.String, "promises": pl.Int64}, orient="row")
+    notes = (
+        "A promise counts by the worst of its verdicts: on the notice's words, on the law, and on company policy.",
+    )
+    return Cells(
+        "promises_verdicts", "How many promises have which verdict", period, ("verdict",), ("promises",), frame, notes
     )
 
 
@@ -119,6 +137,54 @@ def _counts(results: Sequence[Result], about: str, period: str) -> Cells:
             rows.append((r.promise, f"{layer}: none", others, r.people.get(f"{layer}: others", everybody)))
     schema = {"promise": pl.String, "finding": pl.String, "cases": pl.Int64, "people": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    exceptions = tuple(f"{r.promise}: exceptions are {CONTROLS[r.control].exceptions}" for r in results)
+    exceptions = tuple(f"{r.promise}: exceptions are {CONTROLS[r.control].exceptions}" for r in results if r.layers)
     title = f"Cases and exceptions of the promises about {about}"
-    return Cells(f"controls_{about}", title, period, ("promise", "finding"), ("cases",), frame, exceptions)
+    return Cells(f"promises_{about}", title, period, ("promise", "finding"), ("cases",), frame, exceptions)
+
+
+def _figures(results: Sequence[Result], period: str) -> Cells:
+    rows = [(r.promise, name, count, count) for r in results for name, count in r.figures.items()]
+    schema = {"promise": pl.String, "figure": pl.String, "count": pl.Int64, "people": pl.Int64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    notes = ("What the controls that pass no verdict report.",)
+    return Cells(
+        "promises_figures", "Figures without a verdict", period, ("promise", "figure"), ("count",), frame, notes
+    )
+
+
+def _since(results: Sequence[Result], period: str) -> Cells:
+    rows = [
+        (r.promise, layer, str(found.since), found.exceptions, found.exceptions)
+        for r in results
+        for layer, found in r.layers.items()
+        if found.since
+    ]
+    schema = {"promise": pl.String, "layer": pl.String, "since": pl.String, "exceptions": pl.Int64, "people": pl.Int64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    return Cells(
+        "promises_since", "Since when there are exceptions", period, ("promise", "layer", "since"), ("exceptions",),
+        frame,
+    )  # fmt: skip
+
+
+def _evidence(results: Sequence[Result], period: str) -> Cells:
+    rows = [(r.promise, name, str(as_of) if as_of else "none") for r in results for name, _, as_of in r.evidence]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(("promise", "register", "as_of"), pl.String), orient="row")
+    frame = frame.with_columns(registers=pl.lit(1, pl.Int64))
+    return Cells(
+        "promises_evidence", "The evidence of each promise", period, ("promise", "register", "as_of"), ("registers",),
+        frame,
+    )  # fmt: skip
+
+
+def register_account(accounts: Mapping[str, Mapping[str, int]], period: str) -> Cells:
+    """``promises_registers``: rows of each register read = rows used + rows excluded by reason."""
+    rows = [
+        (name, TOTAL if what == "read" else what, count)
+        for name, account in accounts.items()
+        for what, count in account.items()
+    ]
+    frame = pl.DataFrame(rows, schema={"register": pl.String, "row": pl.String, "rows": pl.Int64}, orient="row")
+    return Cells(
+        "promises_registers", "What became of every row of the registers", period, ("register", "row"), ("rows",), frame
+    )
