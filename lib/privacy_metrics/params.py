@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``, ``notice``) stands in one of them; a section that
-stands in none takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``zones``, ``notice``, ``exemption``) stands in one of them; a
+section that stands in none takes the library's defaults (``defaults.yaml`` beside this module).
 """
 
 from __future__ import annotations
@@ -394,6 +394,31 @@ class Reports(_Section):
     compliance: ReportSpec
 
 
+class Condition(_Section):
+    """A condition of an exemption, in the authority's words or close to them, and the check that shows it."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    says: str = Field(min_length=1)
+    check: str
+    options: dict[str, Any] = {}
+
+
+class Exemption(_Section):
+    """Under which conditions an authority lets an audience be measured without consent; ``source`` says where."""
+
+    title: str = Field(min_length=1)
+    authority: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    conditions: list[Condition] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Exemption:
+        ids = [condition.id for condition in self.conditions]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"conditions: {', '.join(twice)} stands twice")
+        return self
+
+
 class Zones(_Section):
     """The two folders the workbook writes to, relative to the params folder's parent."""
 
@@ -412,6 +437,7 @@ class Params(_Section):
     reports: Reports
     zones: Zones = Zones()
     notice: Notice | None = None
+    exemption: Exemption | None = None
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
 
@@ -471,10 +497,11 @@ class Params(_Section):
         return params
 
     def _check_promises(self, origin: dict[str, str]) -> None:
-        """Raises ParamsError for a register or promise that no schema or control fits."""
-        if not self.notice and not self.sources.registers:
+        """Raises ParamsError for a register, promise or condition that no schema, control or check fits."""
+        if not self.notice and not self.sources.registers and not self.exemption:
             return
         # Above this module, as controls read registers: asked for only where there is something to check.
+        from . import exemption
         from .controls import fault
         from .registers import REGISTERS
 
@@ -491,6 +518,9 @@ class Params(_Section):
             if found := fault(promise, schemas):
                 field, reason = found
                 problems.append(f"{origin['notice']}: notice.promises {promise.id}: {field} {reason}")
+        for condition in self.exemption.conditions if self.exemption else []:
+            if wrong := exemption.fault(condition):
+                problems.append(f"{origin['exemption']}: exemption.conditions {condition.id}: {wrong}")
         if problems:
             raise ParamsError("\n".join(problems))
 

@@ -770,6 +770,10 @@ def _notebook(params: Params, name: str) -> Path:
 def _lacks(notebook: Path, params: Params) -> str:
     """Why a notebook can't be run: its metadata say which source it needs, and the parameters have none."""
     needs = json.loads(notebook.read_text("utf-8")).get("metadata", {}).get("privacy_metrics", {}).get("needs")
+    if needs in ("notice", "exemption"):
+        return (
+            "" if getattr(params, needs) else f"No {needs} is given (params: {needs}), so nothing can be said about it."
+        )
     if needs and getattr(params.sources, needs) is None:
         return f"No register of {needs} is given (params: sources.{needs}), so nothing can be said about it."
     return ""

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from . import controls, exclusions, folders, geography, registers, requests, sources, technical
+from . import controls, exclusions, exemption, folders, geography, registers, requests, sources, technical
 from .deadlines import Calendar
 from .disclosure import (
     Cells,
@@ -41,7 +41,7 @@ from .params import AccessLog, Params, Period, WorkbookError
 FRAMES = ("sessions", "areas", "steps", "products")
 KNOWN = "known"
 """The keyed marks of what no output may hold (``leaks.Marks``)."""
-LAYOUT = 5
+LAYOUT = 6
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -113,7 +113,7 @@ def _keep(zone: Path, new: Path, old: dict[str, Any], left_out: exclusions.Exclu
         return record
     frames, counts = left_out.leave_out({name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES})
     _write_frames(frames, new)
-    return record | _without(record["account"], counts, record["all_data"], left_out)
+    return record | _without(record["account"], counts, record["all_data"], left_out, frames)
 
 
 def _leave_out_late(params: Params, period: Period, zone: Path) -> None:
@@ -132,13 +132,21 @@ def _leave_out_late(params: Params, period: Period, zone: Path) -> None:
     folders.replace(zone, build)
 
 
-def _without(account: dict[str, int], gone: dict[str, int], data: str, left_out: exclusions.Exclusions) -> dict:
+def _without(
+    account: dict[str, int], gone: dict[str, int], data: str, left_out: exclusions.Exclusions,
+    frames: dict[str, pl.DataFrame],
+) -> dict[str, Any]:  # fmt: skip
     """The line account when lines by excluded accounts have gone, and what the sessions that are left follow from."""
     changed = account | {"used": account["used"] - sum(gone.values())}
     changed |= {reason: account.get(reason, 0) + count for reason, count in gone.items()}
     left = hashlib.sha256("".join([data, *left_out.digests]).encode()).hexdigest()
     rest = left if any(changed[reason] for reason in gone) else data
-    return {"account": changed, "data": rest, "all_data": data, "left_out": left_out.digests}
+    frames = {name: frames[name] for name in FRAMES}
+    remaining = sum(left_out.leave_out(frames)[1].values())
+    return {
+        "account": changed, "data": rest, "all_data": data, "left_out": left_out.digests,
+        "excluded": {"spans": left_out.spans.height, "remaining": remaining},
+    }  # fmt: skip
 
 
 def is_collected(params: Params, period: Period) -> bool:
@@ -353,7 +361,7 @@ def _read(
         )
     assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
     record = {"period": period.label, "technical_inputs": inputs, "notes": notes}
-    return record | _without(account, gone, _data(params, period, inputs), left_out)
+    return record | _without(account, gone, _data(params, period, inputs), left_out, frames)
 
 
 def _write_frames(frames: dict[str, pl.DataFrame], folder: Path) -> None:
@@ -498,6 +506,9 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.exemption:
+        facts = exemption.Facts(params, period, zone, frames, record, tables, made, audit)
+        made |= release([exemption.table(facts)], uncontrolled)
     if params.disclosure.budget:
         notes.append(_ledger(params).says(period.label))
     more = {
@@ -610,9 +621,10 @@ def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> di
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:
     """Of all that a period's releases are made from."""
-    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation"})
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "exemption"})
     code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
-    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [Path(technical.__file__)]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))]
+    files += [Path(technical.__file__), Path(exemption.__file__)]
     digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
     return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
