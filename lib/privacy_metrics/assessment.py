@@ -1,4 +1,4 @@
-"""What became of the promises, for other programs: ``controls.json`` with its JSON Schema, and OSCAL assessment results.
+"""The promises for other programs: ``controls.json`` with its JSON Schema, and OSCAL assessment results.
 
 Both say what the reports say, from the same releases; a count that is withheld is null. Nothing depends on a clock.
 OSCAL is NIST's language for assessments (assessment-results model 1.1.3).
@@ -146,8 +146,8 @@ NAMESPACE = "https://privacy-metrics.example/ns/oscal"
 def oscal(book: Workbook) -> dict[str, Any]:
     """OSCAL assessment results: an observation for each promise, and a finding for each that has a verdict.
 
-    A promise is ``satisfied`` when it is kept, and ``not-satisfied`` when it is broken, at risk or without evidence; the
-    verdict itself is the reason. One that is not applicable has an observation alone.
+    A promise is ``satisfied`` when it is kept, and ``not-satisfied`` when it is broken, at risk or without evidence;
+    the finding's title says which. One that is not applicable has an observation alone.
     """
     told = document(book)
     zone = ZoneInfo(book.params.organisation.time_zone)
@@ -218,7 +218,7 @@ def _moment(day: date, zone: ZoneInfo, before: bool = False) -> str:
 
 
 def _token(text: str) -> str:
-    """An OSCAL token begins with a letter or an underscore; ids of promises have no other character it does not allow."""
+    """An OSCAL token begins with a letter or an underscore; the other characters of a promise's id it allows."""
     return text if text[0].isalpha() else f"_{text}"
 
 
