@@ -42,7 +42,8 @@ _WORDS = {
     "referrer_kind": "Kind of referrer",
     "referrer_site": "Referring site",
 }
-_REGISTER = ("right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row")
+_REGISTER = ("right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row",
+             "layer", "verdict", "figure", "register")  # fmt: skip
 _TWICE = "not added up over two periods"
 _NOTHING_HELD = "nothing withheld"
 _HATCH = "M-1,1L1,-1"

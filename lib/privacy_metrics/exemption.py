@@ -337,7 +337,7 @@ class conditions:
         kinds = {"holds": "pm-kept", "does not hold": "pm-broken", "no evidence": "pm-no-evidence"}
         body = "".join(
             f'<tr><th scope="row" class="pm-says">{escape(says)}</th><td>{escape(value)}</td><td>{escape(proof)}</td>'
-            f'<td class="{kinds.get(finding, "pm-stated")}">{finding}</td></tr>'
+            f'<td class="pm-finding {kinds.get(finding, "pm-stated")}">{finding}</td></tr>'
             for says, value, proof, finding in self.rows
         )
         return (

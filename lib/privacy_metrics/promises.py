@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NOT_KEPT = ("broken", "no evidence", "at risk")
 """Verdicts that ask for somebody's attention, the worst first."""
 _MARKS = {"kept": "✓", "at risk": "!", "broken": "✕", "no evidence": "?", "not applicable": "–"}
-_SHORT = {"not applicable": "n/a"}
+_SHORT = {"not applicable": "n/a", "no evidence": "none"}
 _WORDS = {"notice": "the notice's words", "law": "the law", "policy": "company policy"}
 MEASURE = "measure"
 """Stands where a verdict would, for a control that reports figures and passes none."""
@@ -47,10 +47,14 @@ class Standing:
     evidence: dict[str, date | None]
     reason: str
     figures: dict[str, int | None]
+    together: int | None = None
+    """For publication: the exceptions in one layer or another."""
 
     @property
     def most(self) -> int | None:
-        """The exceptions of the layer that has most of them; None where one is withheld."""
+        """The exceptions of the layer that has most of them, for publication of all layers; None where withheld."""
+        if self.together is not None or not self.exceptions:
+            return self.together
         counts = list(self.exceptions.values())
         return None if None in counts else max((c for c in counts if c is not None), default=0)
 
@@ -62,8 +66,12 @@ def standings(book: Workbook) -> list[Standing]:
     verdicts: dict[str, dict[str, str]] = {}
     for promise, layer, verdict in book["promises"].cells.select("promise", "layer", "verdict").iter_rows():
         verdicts.setdefault(promise, {})[layer] = verdict
-    cases = _counts(book, ("promises_people", "promises_things"), "cases")
-    figures = _counts(book, ("promises_figures",), "count")
+    cases = _counts(book)
+    figures: dict[str, dict[str, int | None]] = {}
+    if "promises_figures" in book.releases:
+        for what, count in book["promises_figures"].frame.select("figure", "count").iter_rows():
+            promise, name = what.split(": ", 1)
+            figures.setdefault(promise, {})[name] = count
     since: dict[str, dict[str, date]] = {}
     if "promises_since" in book.releases:
         for promise, layer, day in book["promises_since"].frame.select("promise", "layer", "since").iter_rows():
@@ -83,17 +91,18 @@ def standings(book: Workbook) -> list[Standing]:
                 promise, found.pop(WHOLE, MEASURE), found, counts.get(TOTAL),
                 {layer: counts.get(f"{layer}: exception") for layer in found}, since.get(promise.id, {}),
                 evidence.get(promise.id, {}), reasons.get(promise.id, ""), figures.get(promise.id, {}),
+                counts.get("exception"),
             )
         )  # fmt: skip
     return made
 
 
-def _counts(book: Workbook, names: Iterable[str], measure: str) -> dict[str, dict[str, int | None]]:
+def _counts(book: Workbook) -> dict[str, dict[str, int | None]]:
+    """By promise and finding, the cases."""
     counts: dict[str, dict[str, int | None]] = {}
-    for name in names:
-        if name in book.releases:
-            for promise, what, count in book[name].frame.select(*book[name].dimensions, measure).iter_rows():
-                counts.setdefault(promise, {})[what] = count
+    for name in ("promises_people", "promises_things"):
+        for promise, what, count in book[name].frame.select("promise", "finding", "cases").iter_rows():
+            counts.setdefault(promise, {})[what] = count
     return counts
 
 
@@ -212,15 +221,13 @@ class matrix:
 
     def _repr_html_(self) -> str:
         labels = list(self.periods)
-        head = ["Promise", "What the notice says", "Evidence", "Cases", "Exceptions", "Notice", "Law", "Policy"]
-        numeric = {"Cases", "Exceptions"}
-        heads = "".join(f'<th scope="col" class="{"number" if h in numeric else ""}">{h}</th>' for h in head)
+        heads = "".join(f'<th scope="col" class="{kind}">{head}</th>' for head, kind in _HEADS.items())
         heads += "".join(f'<th scope="col" class="pm-moved">{escape(label)}</th>' for label in labels)
         rows = "".join(f"<tr>{self._row(s, labels)}</tr>" for s in self.now)
         legend = ", ".join(f"{mark} {name}" for name, mark in _MARKS.items())
         note = (
             f"{legend}. The marks are those of a promise as a whole: the worst of its verdicts. A promise without a "
-            "verdict reports figures."
+            "verdict reports figures; of the verdicts, none is short for no evidence."
         )
         return (
             f'<style>{_STYLE}</style><table class="pm-matrix"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>'
@@ -238,12 +245,18 @@ class matrix:
         for layer in LAYERS:
             found = s.verdicts.get(layer, "")
             words = _SHORT.get(found, found) or (MEASURE if layer == "notice" and not s.verdicts else "")
-            cells.append(f'<td class="{_class(found)}">{words}</td>')
+            cells.append(f'<td class="pm-verdict {_class(found)}">{words}</td>')
         for label in labels:
             was = self._was(label, s) if s.verdicts else ""
             mark = f'{_MARKS[was]}<span class="pm-hidden"> {was}</span>' if was else ""
             cells.append(f'<td class="pm-moved {_class(was)}">{mark}</td>')
         return "".join(cells)
+
+
+_HEADS = {
+    "Promise": "pm-id", "What the notice says": "pm-quote", "Evidence": "pm-evidence", "Cases": "number",
+    "Exceptions": "number", "Notice": "pm-verdict", "Law": "pm-verdict", "Policy": "pm-verdict",
+}  # fmt: skip
 
 
 def _exceptions(standing: Standing) -> str:
@@ -301,7 +314,7 @@ class sections:
             law = f" ({markdown(s.promise.law)})" if layer == "law" and s.promise.law else ""
             count = s.exceptions[layer]
             line = f"By {_WORDS[layer]}{law}: **{found}**"
-            if found == "broken" or count:
+            if (found == "broken" or count) and s.together is None:
                 line += f", {number(count)} of {number(s.cases)} cases"
             if day := s.since.get(layer):
                 line += f", the first on {_day(day)}"
@@ -312,11 +325,11 @@ class sections:
             yield f"A due date falls within {s.promise.warning} days of the period's end"
         if s.reason:
             yield f"Evidence: {markdown(s.reason)}"
-        dated = (f"{markdown(name)} ({'none' if day is None else _day(day)})" for name, day in s.evidence.items())
+        dated = (f"{markdown(name)} ({'not given' if day is None else _day(day)})" for name, day in s.evidence.items())
         yield f"Registers, and the days of their export: {', '.join(dated)}"
         if s.promise.owner:
             yield f"Owner: {markdown(s.promise.owner)}"
-        if any(s.exceptions.values()):
+        if any(s.exceptions.values()) and s.since:
             command = f"privacy-metrics exceptions {s.promise.id} {self.period}"
             yield f"Which rows to mend: `{command}`, for those who may read the register"
 

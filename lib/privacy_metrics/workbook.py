@@ -494,10 +494,11 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     if params.notice:
         accounts = {name: one["account"] for name, one in record["registers"].items() if one["account"]}
         made |= release([controls.register_account(accounts, period.label)], uncontrolled)
-        for name, table in controls.tables(controls.load(zone), period.label).items():
+        public = policy.audience == "public"
+        for name, table in controls.tables(controls.load(zone), period.label, public).items():
             if name in controls.ABOUT_NOBODY:
                 made |= release([table], uncontrolled)
-            elif policy.audience == "internal":
+            elif not public:
                 made |= release([table], replace(policy, exact=True))
             elif name not in controls.STAFF:
                 tables.append(table)

@@ -177,7 +177,8 @@ class Result:
     """How a promise fared in a period.
 
     ``layers`` has a finding for each layer that the control speaks for; a measure has ``figures`` instead. ``people``
-    counts the distinct people: all, and by layer those of the exceptions and of the other cases. ``rows`` (columns
+    counts the distinct people: all, and by layer (``any``: in one or another) those of the exceptions and of the other
+    cases. ``rows`` (columns
     register, row, layer, on) are the exceptions themselves: they stay in the confidential zone.
     """
 
@@ -189,6 +190,8 @@ class Result:
     layers: Mapping[Layer, Finding]
     evidence: tuple[tuple[str, int, date | None], ...]
     """Register, rows, and the day of its export."""
+    wrong: int = 0
+    """Cases that are an exception in one layer or another."""
     unknown: int = 0
     warnings: int = 0
     unreadable: int = 0
@@ -275,7 +278,10 @@ def _judged(
     unknown, warnings = int(cases["unknown"].sum()), int(cases["warns"].sum())
     running = scope.as_of < scope.period.last
     counted = "subject" in cases.columns and cases["subject"].null_count() < cases.height
+    any_ = pl.any_horizontal(found.layers)
     people = {"all": _people(cases, counted)}
+    people["any: exceptions"] = _people(cases.filter(any_), counted)
+    people["any: others"] = _people(cases.filter(~any_), counted)
     layers: dict[Layer, Finding] = {}
     rows = []
     for layer in found.layers:
@@ -300,8 +306,8 @@ def _judged(
         f"exported on {scope.as_of}, before the period ended" if running else "",
     ]
     return Result(
-        promise.id, found.name, scope.period.label, found.about, cases.height, layers, evidence, unknown, warnings,
-        unreadable, "; ".join(filter(None, reasons)), {}, people,
+        promise.id, found.name, scope.period.label, found.about, cases.height, layers, evidence,
+        cases.filter(any_).height, unknown, warnings, unreadable, "; ".join(filter(None, reasons)), {}, people,
         pl.concat([EXCEPTIONS, *rows]).sort("layer", "row"),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from ..disclosure import TOTAL, Cells
 from ..notice import LAYERS
-from .evaluation import CONTROLS, EXCEPTIONS, VERDICTS, Finding, Result, Verdict
+from .evaluation import EXCEPTIONS, VERDICTS, Finding, Result, Verdict
 
 _RESULTS, _ROWS = "controls.json", "exceptions.parquet"
 
@@ -74,20 +74,22 @@ STAFF = {"promises_since"}
 """Tables that are not made for publication: the day of an exception may be somebody's."""
 
 
-def tables(results: Sequence[Result], period: str) -> dict[str, Cells]:
-    """The results as tables before disclosure control, by name.
+def tables(results: Sequence[Result], period: str, public: bool = False) -> dict[str, Cells]:
+    """The results as tables before disclosure control, by name; ``public``: in the form that can be controlled.
 
     ``promises``: one for each promise, layer (``all``: the promise as a whole) and verdict, and how many have which.
     ``promises_verdicts``: how many promises as a whole have which verdict.
     ``promises_people``, ``promises_things``: by promise and finding (``notice: exception``, ``notice: none``, … and the
-    total), the cases; those about people with the distinct people behind them.
+    total), the cases; those about people with the distinct people behind them. For publication the layers, which count
+    the same people, are one: ``exception`` and ``none`` add up to the total, and promises to theirs.
     ``promises_figures``: figures of the controls without a verdict.
     ``promises_since``: the date of the first exception, by promise and layer, with how many there are.
     ``promises_evidence``: the registers of each promise, with the day of the export.
     """
     made = [_promises(results, period), _verdicts(results, period)]
-    for about in ("people", "things"):
-        made.append(_counts([r for r in results if r.about == about], about, period))
+    made.append(_counts([r for r in results if r.about == "things"], "things", period))
+    people = [r for r in results if r.about == "people"]
+    made.append(_added_up(people, period) if public else _counts(people, "people", period))
     made += [_figures(results, period), _since(results, period), _evidence(results, period)]
     return {table.name: table for table in made}
 
@@ -137,19 +139,34 @@ def _counts(results: Sequence[Result], about: str, period: str) -> Cells:
             rows.append((r.promise, f"{layer}: none", others, r.people.get(f"{layer}: others", everybody)))
     schema = {"promise": pl.String, "finding": pl.String, "cases": pl.Int64, "people": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    exceptions = tuple(f"{r.promise}: exceptions are {CONTROLS[r.control].exceptions}" for r in results if r.layers)
+    notes = ("Cases of the period, and for each layer those that are an exception and those that are none.",)
     title = f"Cases and exceptions of the promises about {about}"
-    return Cells(f"promises_{about}", title, period, ("promise", "finding"), ("cases",), frame, exceptions)
+    return Cells(f"promises_{about}", title, period, ("promise", "finding"), ("cases",), frame, notes)
+
+
+def _added_up(results: Sequence[Result], period: str) -> Cells:
+    rows = []
+    for r in results:
+        everybody = r.people.get("all", r.population)
+        rows.append((r.promise, "exception", r.wrong, r.people.get("any: exceptions", 0)))
+        rows.append((r.promise, "none", r.population - r.wrong, r.people.get("any: others", everybody)))
+        rows.append((r.promise, TOTAL, r.population, everybody))
+    schema = {"promise": pl.String, "finding": pl.String, "cases": pl.Int64, "people": pl.Int64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    # Nobody knows how many people all promises together are about: at least as many as any one of them.
+    margin = frame.group_by("finding", maintain_order=True).agg(pl.col("cases").sum(), pl.col("people").max())
+    frame = pl.concat([frame, margin.with_columns(promise=pl.lit(TOTAL)).select(*schema)])
+    notes = ("Cases of the period, those that are an exception to the notice, the law or policy, and the others.",)
+    title = "Cases and exceptions of the promises about people"
+    return Cells("promises_people", title, period, ("promise", "finding"), ("cases",), frame, notes)
 
 
 def _figures(results: Sequence[Result], period: str) -> Cells:
-    rows = [(r.promise, name, count, count) for r in results for name, count in r.figures.items()]
-    schema = {"promise": pl.String, "figure": pl.String, "count": pl.Int64, "people": pl.Int64}
+    rows = [(f"{r.promise}: {name}", count, count) for r in results for name, count in r.figures.items()]
+    schema = {"figure": pl.String, "count": pl.Int64, "people": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     notes = ("What the controls that pass no verdict report.",)
-    return Cells(
-        "promises_figures", "Figures without a verdict", period, ("promise", "figure"), ("count",), frame, notes
-    )
+    return Cells("promises_figures", "Figures without a verdict", period, ("figure",), ("count",), frame, notes)
 
 
 def _since(results: Sequence[Result], period: str) -> Cells:
