@@ -76,6 +76,16 @@ def test_one_who_objects_late_is_left_out_of_what_is_collected_as_if_it_had_been
         assert frames[0].equals(frames[1]), name
 
 
+def test_what_was_left_out_is_still_known_when_another_register_has_changed(tmp_path: Path) -> None:
+    params = excluding(tmp_path, "anna,objected,2026-08-02,")
+    before = workbook.collect(params, Q3)
+    (tmp_path / "excluded.csv").write_text(HEAD + "anna,objected,2026-08-02,\nbert,objected,2030-01-01,\n", "utf-8")
+    after = workbook.collect(params, Q3)
+    assert after["state"]["registers"] != before["state"]["registers"]
+    kept = before.keys() - {"state", "inputs", "register_inputs"}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
 def test_one_who_is_not_excluded_any_more_is_read_again(tmp_path: Path) -> None:
     params = excluding(tmp_path, "anna,objected,2026-08-02,")
     assert account(params)["used"] == 3

@@ -41,7 +41,7 @@ from .params import AccessLog, Params, Period, WorkbookError
 FRAMES = ("sessions", "areas", "steps", "products")
 KNOWN = "known"
 """The keyed marks of what no output may hold (``leaks.Marks``)."""
-LAYOUT = 6
+LAYOUT = 7
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 
 Progress = Callable[[int, int, int], None]
@@ -104,9 +104,8 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
 def _keep(zone: Path, new: Path, old: dict[str, Any], left_out: exclusions.Exclusions) -> dict[str, Any]:
     """Takes what is collected over into the folder ``new``, without whom is left out by now."""
     shutil.copy2(zone / f"{KNOWN}.parquet", new)
-    record = {
-        name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data", "all_data", "left_out")
-    }
+    kept = ("period", "account", "technical_inputs", "notes", "data", "all_data", "left_out", "excluded")
+    record = {name: old[name] for name in kept}
     if record["left_out"] == left_out.digests:
         for name in FRAMES:
             shutil.copy2(zone / f"{name}.parquet", new)
