@@ -19,6 +19,7 @@ from company import company, people
 from privacy_metrics.sample import CANARIES, RARE
 
 ROOT = Path(__file__).parents[1]
+RUN = ["measurement_exemption.ipynb", "notice_controls.ipynb", "rights_requests.ipynb", "usage_trends.ipynb"]
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
@@ -65,8 +66,9 @@ def test_the_run_is_whole(reported) -> None:
     assert {name: hashlib.sha256(content).hexdigest() for name, content in made.items()} == {
         name: file["sha256"] for name, file in manifest["files"].items()
     }
-    assert {p.suffix for p in (folder / "data").iterdir()} == {".csv", ".parquet", ".json"}
-    assert sorted(p.name for p in (folder / "notebooks").iterdir()) == ["rights_requests.ipynb", "usage_trends.ipynb"]
+    assert {p.suffix for p in (folder / "data").iterdir()} == {".csv", ".parquet", ".json", ".xlsx"}
+    assert {"controls.json", "controls.schema.json", "controls-oscal.json"} <= set(made)
+    assert sorted(p.name for p in (folder / "notebooks").iterdir()) == RUN
 
 
 def test_the_second_call_skips_what_is_done(reported, workplace: Path) -> None:
@@ -186,7 +188,7 @@ def test_without_a_register_the_compliance_report_says_no_evidence(tmp_path: Pat
 
 def test_plain_papermill_runs_a_notebook(reported, workplace: Path, tmp_path: Path) -> None:
     papermill = Path(sys.executable).with_name("papermill")
-    for name in ("usage_trends", "rights_requests", "explore"):
+    for name in (*(Path(name).stem for name in RUN), "explore"):
         done = subprocess.run(
             [papermill, ROOT / "notebooks" / f"{name}.ipynb", tmp_path / f"{name}.ipynb", "-p", "period", "2026Q2"],
             cwd=workplace, capture_output=True, text=True,
@@ -196,7 +198,7 @@ def test_plain_papermill_runs_a_notebook(reported, workplace: Path, tmp_path: Pa
 
 
 def test_every_command_explains_itself_with_an_example(tmp_path: Path) -> None:
-    for command in ("sample", "collect", "report", "close"):
+    for command in ("sample", "collect", "report", "close", "registers", "exceptions"):
         done = run(command, "--help", cwd=tmp_path)
         assert done.returncode == 0
         assert "Example" in done.stdout, command

@@ -18,7 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from company import company, people
-from privacy_metrics import assessment, controls, exemption, promises, sample, workbook
+from privacy_metrics import assessment, cli, controls, exemption, promises, sample, workbook
 from privacy_metrics.cli import app
 from privacy_metrics.params import Params, ParamsError, Period
 from privacy_metrics.sample_registers import PLANTED
@@ -205,7 +205,10 @@ def test_what_a_notice_says_is_only_ever_text(tmp_path: Path) -> None:
     assert "[x](" not in text
 
 
-def test_the_rows_to_mend_are_listed_for_who_may_read_the_register(made: Params) -> None:
+def test_the_rows_to_mend_are_listed_for_who_may_read_the_register(
+    made: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.out, "width", 200)
     told = CliRunner().invoke(app, ["exceptions", "N18", "2026Q2", "--params", str(made.folder)])
     assert told.exit_code == 0
     row = controls.exceptions_of("N18", made.confidential(Period.parse("2026Q2"))).row(0, named=True)

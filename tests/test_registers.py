@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from privacy_metrics import registers
+from privacy_metrics import cli, registers
 from privacy_metrics.cli import app
 from privacy_metrics.registers import HAPPENED, REGISTERS, columns, persons, read, settle
 from privacy_metrics.requests import RegisterError, RegisterMapping
@@ -141,8 +141,9 @@ def test_the_templates_are_readable_and_nothing_is_overwritten(tmp_path: Path) -
     assert (tmp_path / "new" / "vendors.csv").read_text("utf-8") == "mine"
 
 
-def test_the_command_lists_every_column_and_writes_templates(tmp_path: Path) -> None:
-    told = CliRunner().invoke(app, ["registers"], env={"COLUMNS": "200"}).output
+def test_the_command_lists_every_column_and_writes_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.out, "width", 200)
+    told = CliRunner().invoke(app, ["registers"]).output
     assert [c for name in REGISTERS for c in columns(name) if c not in told] == []
     done = CliRunner().invoke(app, ["registers", "--template", str(tmp_path / "r")])
     assert done.exit_code == 0
