@@ -449,14 +449,14 @@ CASES: dict[str, list[Case]] = {
 MEASURES: dict[str, tuple[list[list[dict[str, str]]], Figures]] = {
     "two-factor": (
         [[{"counted_on": "2026-08-31", "two_factor": "39"}, {}, {"counted_on": "2026-06-30"}]],
-        Figures(100, {"accounts": 100, "two-factor": 40}),
+        Figures(100, {"accounts": 100, "two-factor of accounts": 40}),
     ),
     "complaints": (
         [
             [{"contacted_first": "true"}, {"closed_on": "2026-09-30"}, {"received_on": "2026-06-30"}],
             [{"escalated": "true"}, {}],
         ],
-        Figures(5, {"complaints": 2, "contacted first": 1, "open": 2, "escalated": 1}),
+        Figures(5, {"complaints": 2, "contacted first of complaints": 1, "open": 2, "escalated": 1}),
     ),
 }
 

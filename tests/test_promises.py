@@ -81,6 +81,12 @@ def test_in_one_quarter_a_third_of_the_promises_are_broken_and_what_rests_on_no_
     assert alone == {n for n, label in PLANTED.items() if label == "2026Q2"} - {"N01"}
 
 
+def test_a_third_of_the_controls_have_exceptions_planted_in_one_quarter(made: Params) -> None:
+    found = results(made, "2026Q2")
+    planted = {found[name].control for name, label in PLANTED.items() if label == "2026Q2"}
+    assert len(planted) >= len({result.control for result in found.values()}) / 3
+
+
 def test_every_promise_of_the_sample_has_evidence(made: Params) -> None:
     assert [n for label in LABELS for n, r in results(made, label).items() if "no evidence" in verdicts(r)] == []
 
@@ -254,6 +260,19 @@ def test_the_matrix_and_the_sections_say_what_the_results_say(made: Params, book
         ), name
     assert "the first on 2 September 2026" in text
     assert "| April to June 2026 | 4 | 0 | kept |\n| July to September 2026 | 4 | 1 | broken |" in text
+
+
+def test_figures_without_a_verdict_are_shown_by_period_with_the_share_of_what_they_are_a_part_of(
+    book: workbook.Workbook,
+) -> None:
+    text = promises.measures(book)._repr_markdown_()
+    now = {s.promise.id: s.figures for s in promises.standings(book)}["N44.two-factor"]
+    all_, part = now["accounts"], now["two-factor of accounts"]
+    assert all_
+    assert part
+    row = next(line for line in text.splitlines() if "two\\-factor of accounts" in line)
+    assert row.count(" %)") == len(book.periods())
+    assert row.endswith(f" {part:,} ({100 * part / all_:.0f} %) |")
 
 
 def test_for_publication_small_counts_are_withheld_and_no_day_of_an_exception_is_told(

@@ -147,7 +147,7 @@ def purpose(facts: Facts, *, activities: tuple[str, ...], purposes: tuple[str, .
         pl.col("active_until").is_null() | (pl.col("active_until") >= period.first),
     )  # fmt: skip
     found = sorted(rows["purpose"].fill_null("none").unique())
-    proof = f"{rows.height:,} rows of {', '.join(activities)} in the record of processing activities in the period"
+    proof = f"rows of {', '.join(activities)} in the record of processing activities in the period: {rows.height:,}"
     return Shown(", ".join(found) or "not known", proof, set(found) <= set(purposes) if found else None)
 
 

@@ -346,6 +346,44 @@ class sections:
         return "\n".join(rows)
 
 
+# ---- figures without a verdict --------------------------------------------------------------------------------------
+
+
+class measures:
+    """The figures of the promises that pass no verdict, period by period; a part of another figure with its share."""
+
+    def __init__(self, book: Workbook) -> None:
+        self.periods = history(book)
+        self.shown = [s for s in standings(book) if s.verdict == MEASURE]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{s.promise.id}: {n} {number(count)}" for s in self.shown for n, count in s.figures.items())
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(map(self._section, self.shown)) or "There are none."
+
+    def _section(self, s: Standing) -> str:
+        labels = list(self.periods)
+        rows = [f"| {' | '.join(['Figure', *map(period_title, labels)])} |", f"| --- |{' ---: |' * len(labels)}"]
+        for name in s.figures:
+            counts = [_part(name, self._was(label, s)) for label in labels]
+            rows.append(f"| {' | '.join([markdown(name), *counts])} |")
+        head = f"**{markdown(s.promise.id)}** {markdown(_title(s.promise))}"
+        return f"{head}\n\n> {markdown(s.promise.quote or '')}\n\n" + "\n".join(rows)
+
+    def _was(self, label: str, standing: Standing) -> dict[str, int | None]:
+        found = self.periods[label].get(standing.promise.id)
+        return found.figures if found else {}
+
+
+def _part(name: str, figures: dict[str, int | None]) -> str:
+    """A figure, and its share of the one that it is a part of; a dash where the period has none."""
+    if name not in figures:
+        return "–"
+    count, all_ = figures[name], figures.get(name.partition(" of ")[2])
+    return number(count) + (f" ({100 * count / all_:.0f} %)" if count is not None and all_ else "")
+
+
 def _title(promise: Promise) -> str:
     return CONTROLS[promise.control].exceptions
 

@@ -21,10 +21,11 @@ from .registers import REGISTERS, columns
 ZONE = ZoneInfo("Europe/Helsinki")
 
 PLANTED = {
-    "N01": "2026Q2", "N04": "2026Q2", "N05": "2026Q2", "N06": "2026Q1", "N07": "2026Q2", "N07.scan": "2026Q2",
-    "N08": "2026Q1", "N09": "2026Q3", "N10": "2026Q2", "N12": "2026Q2", "N12.record": "2026Q2", "N13": "2026Q2",
-    "N17": "2026Q1", "N18": "2026Q2", "N20": "2026Q2", "N21.purposes": "2026Q2", "N23": "2026Q3", "N26": "2026Q2",
-    "N29": "2026Q1", "N34": "2026Q1", "N40.opt-out": "2026Q1", "N43": "2026Q2", "N45": "2026Q2",
+    "N01": "2026Q2", "N02": "2026Q2", "N03": "2026Q2", "N04": "2026Q2", "N05": "2026Q2", "N06": "2026Q1",
+    "N07": "2026Q2", "N07.scan": "2026Q2", "N08": "2026Q1", "N09": "2026Q3", "N10": "2026Q2", "N11": "2026Q2",
+    "N12": "2026Q2", "N12.record": "2026Q2", "N13": "2026Q2", "N17": "2026Q1", "N18": "2026Q2", "N20": "2026Q2",
+    "N21.purposes": "2026Q2", "N22": "2026Q2", "N23": "2026Q3", "N25": "2026Q2", "N26": "2026Q2", "N29": "2026Q1",
+    "N34": "2026Q1", "N40.opt-out": "2026Q1", "N43": "2026Q2", "N45": "2026Q2",
 }  # fmt: skip
 """The quarter in which a promise of the sample's notice is broken."""
 
@@ -106,6 +107,7 @@ def _lasting(rows: dict[str, list[Row]]) -> None:
         ("website", "visitor", "website", "legitimate_interest", start, None),
         ("web-analytics", "visitor", "quality", "consent", start, None),
         ("benchmark-sharing", "customer", "resale", "legitimate_interest", date(2026, 4, 14), date(2026, 6, 9)),
+        ("partner-survey", "partner", "communication", "consent", date(2026, 5, 4), date(2026, 5, 29)),
     )
     inventory = [
         ("crm-contact", "crm", "customer", "contact", False, False),
@@ -134,6 +136,14 @@ def _lasting(rows: dict[str, list[Row]]) -> None:
         joined | kept | {"in_request_scope": False, "held_from": date(2026, 4, 2), "held_until": date(2026, 6, 25)},
         joined | kept | {"held_from": date(2026, 6, 26)},
     ]
+    trial = _rows(
+        names,
+        ("crm-hobbies", "crm", "customer", "hobbies", False, False),
+        ("panel-keys", "panel", "user", "keystrokes", True, False),
+        ("chat", "support", "user", "communication", False, False),
+    )
+    tried = kept | {"held_from": date(2026, 4, 20), "held_until": date(2026, 6, 12)}
+    rows["data_inventory"] += [row | tried for row in trial[:2]] + [trial[2] | tried | {"retention_rule": None}]
     measures = {"encryption": "yes", "firewall": "yes", "secure_facility": "yes", "used_from": start}
     places = ("FI", "FI", "FI", "DE", "NL", "SE", "FI", "FI", "PL", "US")
     names = ("crm", "billing", "panel", "support", "events", "web", "logs", "warehouse", "backup", "survey-tool")
@@ -205,6 +215,12 @@ def _recipients(rows: dict[str, list[Row]], start: date) -> None:
         for year in (2025, 2026):
             day = date(year, 2, 3) + timedelta(days=3 * n)
             rows["vendor_evaluations"].append({"vendor_id": name, "evaluated_on": day})
+    first, last = date(2026, 4, 20), date(2026, 6, 12)
+    pilot = {"vendor_id": "pilot"}
+    rows["vendors"].append(pilot | {"country": "FI", "access_from": first, "access_until": last})
+    unsafe = {"instructions_clause": True, "security_clause": False, "purposes": "service"}
+    rows["contracts"].append(pilot | unsafe | {"contract_id": "K-pilot", "signed_on": first, "ends_on": last})
+    rows["vendor_evaluations"].append(pilot | {"evaluated_on": first})
     rows["group_companies"] += _rows(
         "company_id country member_from covered_from",
         ("oy", "FI", start, start), ("gmbh", "DE", start, start), ("inc", "US", start, start),

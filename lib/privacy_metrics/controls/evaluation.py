@@ -72,7 +72,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a control that passes no verdict reports: a population and counts by name."""
+    """What a control that passes no verdict reports: a population and counts by name.
+
+    One named ``two-factor of accounts`` is a part of the one named ``accounts``, and shown with its share.
+    """
 
     population: int
     counts: dict[str, int]

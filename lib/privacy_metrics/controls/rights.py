@@ -314,7 +314,7 @@ def controller_role(scope: Scope, requests: pl.DataFrame, request_handling: pl.D
 
 @control("complaints", "complaints to a supervisory authority: how many, how many had turned to the company before")
 def complaints(scope: Scope, complaints: pl.DataFrame, requests: pl.DataFrame) -> Figures:
-    """Counts of the period: complaints, contacted_first, open at its end, and cases that were escalated."""
+    """Counts of the period: complaints, how many had contacted the company first, open at its end, escalated."""
     heard = complaints.filter(scope.within("received_on"))
     open_ = complaints.filter(
         pl.col("received_on") <= scope.day, pl.col("closed_on").is_null() | (pl.col("closed_on") > scope.day)
@@ -322,6 +322,7 @@ def complaints(scope: Scope, complaints: pl.DataFrame, requests: pl.DataFrame) -
     escalated = requests.filter(scope.within("received_on"), pl.col("escalated").fill_null(False))
     first = int(heard["contacted_first"].fill_null(False).sum())
     counts = {
-        "complaints": heard.height, "contacted first": first, "open": open_.height, "escalated": escalated.height,
+        "complaints": heard.height, "contacted first of complaints": first, "open": open_.height,
+        "escalated": escalated.height,
     }  # fmt: skip
     return Figures(heard.height + open_.height + escalated.height, counts)

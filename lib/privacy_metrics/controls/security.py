@@ -82,7 +82,7 @@ def two_factor(scope: Scope, accounts: pl.DataFrame) -> Figures:
     if not counted.height:
         return Figures(0, {})
     row = counted.row(0, named=True)
-    return Figures(row["accounts"], {"accounts": row["accounts"], "two-factor": row["two_factor"]})
+    return Figures(row["accounts"], {"accounts": row["accounts"], "two-factor of accounts": row["two_factor"]})
 
 
 @control(
