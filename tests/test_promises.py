@@ -262,6 +262,12 @@ def test_the_matrix_and_the_sections_say_what_the_results_say(made: Params, book
     assert "| April to June 2026 | 4 | 0 | kept |\n| July to September 2026 | 4 | 1 | broken |" in text
 
 
+def test_a_year_of_quarters_is_shown_and_one_that_is_not_collected_is_left_out(book: workbook.Workbook) -> None:
+    looked_at = [period.label for period in book.period.history(book.params.reports.history)]
+    assert looked_at == ["2025Q4", *LABELS]
+    assert tuple(promises.matrix(book).periods) == LABELS
+
+
 def test_figures_without_a_verdict_are_shown_by_period_with_the_share_of_what_they_are_a_part_of(
     book: workbook.Workbook,
 ) -> None:

@@ -210,7 +210,7 @@ def exceptions(
         if control in (result.promise, result.control):
             for layer, found in result.layers.items():
                 out.print(
-                    f"{result.promise} ({layer}): {found.verdict}; {found.exceptions:,} exceptions of "
+                    f"{result.promise} ({layer}): {found.verdict}; exceptions: {found.exceptions:,} of "
                     f"{result.population:,} cases" + (f"; {result.reason}" if result.reason else "")
                 )
     rows = controls.exceptions_of(control, zone)

@@ -389,7 +389,7 @@ class ReportSpec(_Section):
 class Reports(_Section):
     """Which notebooks make which report; ``history`` is how many earlier periods a trend shows."""
 
-    history: int = Field(default=2, ge=0, le=12)
+    history: int = Field(default=3, ge=0, le=12)
     usage: ReportSpec
     compliance: ReportSpec
 

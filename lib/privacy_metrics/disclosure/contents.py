@@ -106,6 +106,8 @@ class Contents:
 
     def add_column(self, where: str, values: pl.Series, first: int = 1) -> None:
         """Notes a column of texts, one a row."""
+        if not values.len():
+            return
         rows = pl.int_range(first, first + values.len(), dtype=pl.Int64, eager=True)
         frame = pl.DataFrame({"file": self._file, "where": where, "row": rows, "text": values.cast(pl.String)})
         frame = frame.filter(pl.col("text").str.len_chars() >= SHORTEST)
