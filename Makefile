@@ -36,6 +36,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/collect.py
 	$(BIN)/python benchmarks/protect.py
 	$(BIN)/python benchmarks/requests.py
+	$(BIN)/python benchmarks/controls.py
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -74,7 +75,7 @@ bench: .venv/installed
 	    -r requirements-spark.lock || echo "pyspark could not be installed: the tests of Spark will skip"; fi
 	@touch $@
 
-sample/.made: .venv/installed lib/privacy_metrics/sample.py
+sample/.made: .venv/installed lib/privacy_metrics/sample.py lib/privacy_metrics/sample_registers.py
 	$(BIN)/privacy-metrics sample sample
 	@touch $@
 

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -16,11 +17,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from . import engines, folders, geography, sources, technical, visits
+from . import engines, exclusions, folders, geography, sources, technical, visits
+from .exclusions import Exclusions
 from .marks import Marks
 from .params import Params, Period, Source
 
-LAYOUT = 5
+LAYOUT = 8
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 HELD = 1_000_000
 """Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
@@ -47,11 +49,16 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     zone = params.confidential(period)
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
-        found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
+        try:
+            found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
+        except sources.SourceError:
+            _leave_out_late(params, period, zone)
+            raise
         state = {
             "plan": _state_of_plan(params),
             "technical": _state(params, found),
             "requests": _state_of_requests(params, period),
+            "registers": _state_of_registers(params, period),
         }
         old = recorded(zone)
         same = old if old and old["state"]["technical"] == state["technical"] else None
@@ -63,19 +70,26 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
             if same["state"] == state:
                 return same
         key = _key(zone)
+        left_out = exclusions.read(params, period, key)
+        # Whoever is excluded no longer was left out before, and is read again: everything is.
+        kept = old if old and set(old["left_out"]["digests"]) <= set(left_out.digests) else None
+        same = same if kept else None
 
         def build(new: Path) -> None:
             new.chmod(0o700)
-            same_plan = old is not None and old["state"]["plan"] == state["plan"]
+            same_plan = kept is not None and kept["state"]["plan"] == state["plan"]
             store = Days(params, period, new, zone if same_plan else None)
             if same:
                 store.keep()
                 store.keep_marks(None)
                 record = {name: same[name] for name in _OF_SOURCES}
             else:
-                record = _read(params, period, found, key, store, old["files"] if old and same_plan else [], progress)
+                known = kept["files"] if kept and same_plan else []
+                record = _read(params, period, found, key, store, known, progress)
                 state["queries"] = sources.digests(found)
-            record |= _read_requests(params, period, new)
+            record |= _without(record, store, left_out, kept["left_out"] if kept and same_plan else None)
+            record |= _read_requests(params, period, new, key)
+            record["registers"] = _read_registers(params, period, new, key, record)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             write_private(new / "key", key)
             record |= {"layout": LAYOUT, "state": state}
@@ -87,7 +101,49 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
         return record
 
 
-_OF_SOURCES = ("period", "account", "files", "technical_inputs", "notes", "data")
+_OF_SOURCES = ("period", "all_lines", "files", "technical_inputs", "notes", "all_data")
+
+
+def _without(
+    record: dict[str, Any], store: Days, left_out: Exclusions, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Leaves accounts out of the days in ``store``; the line account, and what the sessions that are left follow from.
+
+    ``before`` is what had been left out of the days that ``store`` took over.
+    """
+    by_day = store.leave_out(left_out, before["days"] if before else {})
+    account = dict(record["all_lines"])
+    for counts in by_day.values():
+        for reason, lines in counts.items():
+            account["used"] -= lines
+            account[reason] += lines
+    changed = hashlib.sha256("".join([record["all_data"], *left_out.digests]).encode()).hexdigest()
+    return {
+        "account": account,
+        "data": changed if by_day else record["all_data"],
+        "left_out": {"digests": left_out.digests, "days": by_day},
+        "excluded": {"spans": left_out.spans.height, "remaining": store.remaining(left_out)},
+    }
+
+
+def _leave_out_late(params: Params, period: Period, zone: Path) -> None:
+    """Whoever objected since is left out also where the logs are gone, and only the sessions are there."""
+    old = recorded(zone)
+    if not old or set(old["left_out"]["digests"]) >= set((late := exclusions.read(params, period, _key(zone))).digests):
+        return
+
+    def build(new: Path) -> None:
+        ignored = shutil.ignore_patterns("collect.json", "releases", "days", "known")
+        shutil.copytree(zone, new, dirs_exist_ok=True, ignore=ignored)
+        store = Days(params, period, new, zone)
+        store.keep()
+        store.keep_marks(None)
+        both = replace(late, digests=sorted({*old["left_out"]["digests"], *late.digests}))
+        record = old | _without(old, store, both, old["left_out"])
+        record["state"] = old["state"] | {"left_out": hashlib.sha256("".join(both.digests).encode()).hexdigest()}
+        write_private(new / "collect.json", json.dumps(record, indent=1).encode())
+
+    folders.replace(zone, build)
 
 
 def is_collected(params: Params, period: Period) -> bool:
@@ -180,7 +236,7 @@ def _rows(params: Params, period: Period) -> sources.Rows:
     )  # fmt: skip
 
 
-def _read_requests(params: Params, period: Period, new: Path) -> dict[str, Any]:
+def _read_requests(params: Params, period: Period, new: Path, key: bytes) -> dict[str, Any]:
     """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
     spec = params.sources.requests
     if not spec:
@@ -199,10 +255,76 @@ def _read_requests(params: Params, period: Period, new: Path) -> dict[str, Any]:
     kept = register.without_ids()
     _write_frame(new / "requests.parquet", kept)
     _write_frame(new / "requests_excluded.parquet", register.excluded)
+    if params.notice or params.sources.registers:
+        from . import registers
+
+        # The controls look for a request's row in other registers: under a keyed hash of its id.
+        linked = registers.pseudonymised("requests", register.requests.with_columns(register.rows), key)
+        _write_frame(new / "register_requests.parquet", linked.select(registers.REGISTERS["requests"].column_names()))
     entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
     as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
     record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
     return {"requests": record, "register_inputs": [register_input]}
+
+
+def _state_of_registers(params: Params, period: Period) -> str:
+    """What the registers and their controls depend on: files, parameters, and the code that gives the verdicts."""
+    if not params.notice and not params.sources.registers:
+        return ""
+    from . import controls, registers
+
+    stats: list[Any] = [
+        (name, _stat(params.path(source.path)) if source.path else registers.asked(params, period, name).look())
+        for name, source in params.sources.registers.items()
+    ]
+    include: Any = {"organisation": True, "sources": {"registers", "as_of"}, "notice": True}
+    kept = params.model_dump(mode="json", include=include)
+    code = [Path(registers.__file__), *sorted(Path(controls.__file__).parent.glob("*.py"))]
+    digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in code]
+    return hashlib.sha256(json.dumps([LAYOUT, stats, kept, digests], sort_keys=True).encode()).hexdigest()
+
+
+def _read_registers(
+    params: Params, period: Period, new: Path, key: bytes, record: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Every other register, validated, into the folder ``new``, and what the notice's promises make of them.
+
+    A register that can't be read stops nothing: its promises have no evidence, and the notes say why.
+    """
+    record["register_notes"] = []
+    made: dict[str, dict[str, Any]] = {}
+    if not params.notice and not params.sources.registers:
+        return made
+    from . import controls, deadlines, registers, requests
+
+    found: dict[str, controls.Evidence] = {}
+    zone, company = params.organisation.time_zone, params.organisation
+    for name, source in params.sources.registers.items():
+        kind, as_of = source.kind or name, source.as_of or params.sources.as_of
+        assert as_of is not None, "the parameters ask for it"
+        try:
+            frame, given = registers.raw(params, period, name)
+        except (requests.RegisterError, sources.SourceError) as error:
+            found[name] = controls.Evidence(name, problem="it could not be read")
+            made[name] = {"kind": kind, "as_of": str(as_of), "account": {}, "problem": str(error)}
+            record["register_notes"] = [*record["register_notes"], f"sources.registers.{name} is no evidence: {error}"]
+            continue
+        record["register_inputs"] = [*record["register_inputs"], given]
+        if kind == exclusions.REGISTER:
+            continue
+        read = registers.read(kind, frame, zone=zone, as_of=as_of, key=key)
+        _write_frame(new / f"register_{name}.parquet", read.frame)
+        found[name] = controls.Evidence(name, read.frame, as_of, "", read.excluded.height, source.may_be_empty)
+        made[name] = {"kind": kind, "as_of": str(as_of), "account": read.account, "problem": ""}
+    if noted := record["requests"]:
+        excluded = noted["account"]["read"] - noted["account"]["used"]
+        frame = pl.read_parquet(new / "register_requests.parquet")
+        as_of = date.fromisoformat(noted["as_of"])
+        found["requests"] = controls.Evidence("requests", frame, as_of, "", excluded)
+    if params.notice:
+        days = deadlines.Calendar(company.country, company.subdivision, extra=company.extra_holidays)
+        controls.save(controls.evaluate(params.notice, period, found, zone, days), new)
+    return made
 
 
 def _write_frame(path: Path, frame: pl.DataFrame) -> None:
@@ -320,8 +442,8 @@ def _read(
     told += [_input(params, params.path(mmdb))] if mmdb else []
     told += sources.asked(found)
     return {
-        "period": period.label, "account": account, "technical_inputs": told, "notes": notes,
-        "files": [file.record(hits) for file in inputs], "data": _data(params, period, told),
+        "period": period.label, "all_lines": account | dict.fromkeys(exclusions.REASONS, 0), "technical_inputs": told,
+        "notes": notes, "files": [file.record(hits) for file in inputs], "all_data": _data(params, period, told),
     }  # fmt: skip
 
 
@@ -462,6 +584,37 @@ class Days:
             else:
                 assert self.old is not None
                 os.link(self.old / "known" / path.name, path)
+
+    def leave_out(self, left_out: Exclusions, before: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        """Takes the visitors of excluded accounts out of the days they are excluded on; the lines left out in all, by
+        day and reason. ``before`` says how many had been left out of days that are not read anew."""
+        gone = {str(day): dict(before.get(str(day), {})) for n, day in enumerate(self.days) if not self.discarded[n]}
+        for number, day in enumerate(self.days):
+            who = left_out.on(day)
+            path = self._path(self.new, "sessions", number)
+            if not who.height or not path.exists():
+                continue
+            found = pl.read_parquet(path, columns=["visitor", "hits"]).join(who, on="visitor")
+            counts = gone.setdefault(str(day), {})
+            for reason, lines in found.group_by("reason").agg(pl.col("hits").sum()).sort("reason").iter_rows():
+                counts[reason] = counts.get(reason, 0) + lines
+            for name in visits.FRAMES if found.height else ():
+                path = self._path(self.new, name, number)
+                rest = pl.read_parquet(path).join(who, on="visitor", how="anti", maintain_order="left")
+                path.unlink()
+                _write_frame(path, rest)
+        return {day: counts for day, counts in gone.items() if counts}
+
+    def remaining(self, left_out: Exclusions) -> int:
+        """How many lines of excluded accounts are there, on the days they are excluded on."""
+        lines = 0
+        for number, day in enumerate(self.days):
+            path = self._path(self.new, "sessions", number)
+            if (who := left_out.on(day)).height and path.exists():
+                lines += (
+                    pl.read_parquet(path, columns=["visitor", "hits"]).join(who, on="visitor")["hits"].to_numpy().sum()
+                )
+        return int(lines)
 
     def _read(self, day: int) -> dict[str, pl.DataFrame] | None:
         for folder in (self.new, None if self.discarded[day] else self.old):

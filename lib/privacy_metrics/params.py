@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``) stands in one of them; a section that
-stands in none takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``, ``notice``, ``exemption``, ``engine``)
+stands in one of them; a section that stands in none takes the library's defaults (``defaults.yaml`` here).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
+
+from .notice import Notice
 
 
 class WorkbookError(Exception):
@@ -357,6 +359,12 @@ class Countries(_Section):
         return self
 
 
+def _in_one_place(register: RequestRegister | RegisterSource) -> None:
+    by_query = register.database is not None
+    if (register.path is not None) == by_query or (register.query is not None) != by_query:
+        raise ValueError("give either path: FILE, or database: with query: SELECT ...")
+
+
 class RequestRegister(_Section):
     """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
     or a database and a query.
@@ -381,10 +389,37 @@ class RequestRegister(_Section):
 
     @model_validator(mode="after")
     def _one_place(self) -> RequestRegister:
-        if (self.path is None) == (self.database is None) or (self.database is None) != (self.query is None):
-            raise ValueError("give either path: FILE, or database: with query: SELECT ...")
+        _in_one_place(self)
         if self.database and self.kind != "table":
             raise ValueError(f"kind {self.kind} is an export and needs path: FILE")
+        return self
+
+
+class RegisterSource(_Section):
+    """Where a register of ``privacy_metrics.registers`` is: CSV, Parquet or XLSX by the file's suffix, or a database
+    and a query.
+
+    ``columns``, ``values`` and ``fill`` map another tool's export to the schema's columns and values.
+    """
+
+    path: str | None = Field(default=None, description="the file")
+    database: Database | None = Field(default=None, description="where query is asked")
+    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per row of the register")
+    kind: str | None = Field(default=None, description="its schema, where that is not the name it is given here")
+    as_of: date | None = Field(default=None, description="the day it was exported; without it, sources.as_of")
+    may_be_empty: bool = Field(default=False, description="that it holds no row says that there was nothing to note")
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="the time zone of times that carry no offset"
+    )
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, str | None]] = {}
+    fill: dict[str, str | None] = {}
+    date_format: str | None = None
+    separator: str = ","
+
+    @model_validator(mode="after")
+    def _one_place(self) -> RegisterSource:
+        _in_one_place(self)
         return self
 
 
@@ -392,6 +427,20 @@ class Sources(_Section):
     technical: list[Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]] = Field(min_length=1)
     countries: Countries
     requests: RequestRegister | None = None
+    registers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], RegisterSource] = {}
+    as_of: date | None = Field(default=None, description="the day on which the registers were exported")
+
+    @model_validator(mode="after")
+    def _exported_on_a_day(self) -> Sources:
+        if undated := [name for name, source in self.registers.items() if not (source.as_of or self.as_of)]:
+            raise ValueError(
+                f"registers.{undated[0]}: says not when it was exported; give as_of there, or sources.as_of for all"
+            )
+        return self
+
+    def schemas(self) -> dict[str, str]:
+        """By the name of a register under ``registers``, its schema's."""
+        return {name: source.kind or name for name, source in self.registers.items()}
 
 
 class Limits(_Section):
@@ -512,7 +561,7 @@ class ReportSpec(_Section):
 class Reports(_Section):
     """Which notebooks make which report; ``history`` is how many earlier periods a trend shows."""
 
-    history: int = Field(default=2, ge=0, le=12)
+    history: int = Field(default=3, ge=0, le=12)
     usage: ReportSpec
     compliance: ReportSpec
 
@@ -541,6 +590,31 @@ class Requests(_Section):
         default=5, ge=0, le=30, description="working days in which identity must be asked for, to credit the pause"
     )
     california: California | None = Field(default=None, description="{}: add the table of 11 CCR 7102")
+
+
+class Condition(_Section):
+    """A condition of an exemption, in the authority's words or close to them, and the check that shows it."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    says: str = Field(min_length=1)
+    check: str
+    options: dict[str, Any] = {}
+
+
+class Exemption(_Section):
+    """Under which conditions an authority lets an audience be measured without consent; ``source`` says where."""
+
+    title: str = Field(min_length=1)
+    authority: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    conditions: list[Condition] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Exemption:
+        ids = [condition.id for condition in self.conditions]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"conditions: {', '.join(twice)} stands twice")
+        return self
 
 
 class Zones(_Section):
@@ -572,6 +646,8 @@ class Params(_Section):
         default="polars", description="what cuts sessions and counts tables; each gives the same"
     )
     spark: Spark = Spark()
+    notice: Notice | None = None
+    exemption: Exemption | None = None
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
 
@@ -627,7 +703,36 @@ class Params(_Section):
         except ValidationError as error:
             raise ParamsError("\n".join(_explain(e, folder, origin) for e in error.errors())) from None
         params._root, params._folder = folder.parent, folder
+        params._check_promises(origin)
         return params
+
+    def _check_promises(self, origin: dict[str, str]) -> None:
+        """Raises ParamsError for a register, promise or condition that no schema, control or check fits."""
+        if not self.notice and not self.sources.registers and not self.exemption:
+            return
+        # Above this module, as controls read registers: asked for only where there is something to check.
+        from . import exemption
+        from .controls import fault
+        from .registers import REGISTERS
+
+        schemas = self.sources.schemas()
+        problems = [
+            f"{origin['sources']}: sources.registers.{name}: there is no register {schema}; there are "
+            f"{', '.join(REGISTERS)} (kind: SCHEMA names one)"
+            for name, schema in schemas.items()
+            if schema not in REGISTERS
+        ]
+        if "requests" in schemas.values():
+            problems.append(f"{origin['sources']}: sources.registers: requests is read from sources.requests")
+        for promise in self.notice.promises if self.notice and not problems else []:
+            if found := fault(promise, schemas):
+                field, reason = found
+                problems.append(f"{origin['notice']}: notice.promises {promise.id}: {field} {reason}")
+        for condition in self.exemption.conditions if self.exemption else []:
+            if wrong := exemption.fault(condition):
+                problems.append(f"{origin['exemption']}: exemption.conditions {condition.id}: {wrong}")
+        if problems:
+            raise ParamsError("\n".join(problems))
 
 
 def _find_folder() -> Path:

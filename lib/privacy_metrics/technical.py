@@ -262,6 +262,11 @@ def _keyed(key: bytes, text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=8, key=key).digest()
 
 
+def account_key(key: bytes, account: str) -> int:
+    """The visitor key of an account: what its sessions are known by."""
+    return int.from_bytes(_keyed(key, f"account {account}"))
+
+
 def _language(headers: pl.Series) -> pl.DataFrame:
     tag = headers.str.extract(r"^\s*([A-Za-z]{2,3})\b").str.to_lowercase()
     return pl.DataFrame({"tag": tag.fill_null(UNKNOWN)})

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from . import engines, folders, requests, technical
+from . import controls, engines, exclusions, exemption, folders, requests, technical
 from .collection import collect as collect
 from .collection import is_collected as is_collected
 from .collection import recorded as _record
@@ -180,11 +180,26 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
             else:
                 tables.append(replace(table, exact=HANDLING) if policy.audience == "internal" else table)
         notes += record["requests"]["notes"]
+    notes += record["register_notes"]
+    if params.notice:
+        accounts = {name: one["account"] for name, one in record["registers"].items() if one["account"]}
+        made |= release([controls.register_account(accounts, period.label)], uncontrolled)
+        public = policy.audience == "public"
+        for name, table in controls.tables(controls.load(zone), period.label, public).items():
+            if name in controls.ABOUT_NOBODY:
+                made |= release([table], uncontrolled)
+            elif not public:
+                made |= release([table], replace(policy, exact=True))
+            elif name not in controls.STAFF:
+                tables.append(table)
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
     made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.exemption:
+        facts = exemption.Facts(params, period, zone, frames, record, tables, made, audit)
+        made |= release([exemption.table(facts)], uncontrolled)
     if params.disclosure.budget:
         notes.append(_ledger(params).says(period.label))
     more = {
@@ -297,12 +312,10 @@ def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> di
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:
     """Of all that a period's releases are made from."""
-    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests"})
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests", "exemption"})
     code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
-    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [
-        Path(technical.__file__),
-        Path(__file__).with_name("deadlines.py"),
-    ]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))]
+    files += [Path(__file__).with_name(name) for name in ("technical.py", "deadlines.py", "exemption.py")]
     digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
     return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
@@ -360,13 +373,14 @@ def deadlines(params: Params, period: Period) -> Path:
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:
     """Lines read = lines used + lines excluded by reason; the reasons' words are in the notes."""
+    reasons = technical.REASONS | exclusions.REASONS
     rows = {
         "used": account["used"],
-        **{reason: account[reason] for reason in technical.REASONS},
+        **{reason: account[reason] for reason in reasons},
         "Total": account["read"],
     }
     frame = pl.DataFrame(
         {"line": list(rows), "lines": list(rows.values())}, schema={"line": pl.String, "lines": pl.Int64}
     )
-    notes = tuple(f"{reason}: {why}" for reason, why in technical.REASONS.items())
+    notes = tuple(f"{reason}: {why}" for reason, why in reasons.items())
     return Cells("line_account", "What became of every log line", period.label, ("line",), ("lines",), frame, notes)
