@@ -714,3 +714,14 @@ def test_a_table_without_rows_is_read(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "empty.parquet")
     frame.write_csv(tmp_path / "empty.csv")
     assert not leaks.check(tmp_path).leaks
+
+
+def test_the_products_own_script_is_known_by_its_bytes_and_a_changed_one_is_looked_through(tmp_path: Path) -> None:
+    rules = leaks.Rules(scripts=reports.own_scripts())
+    (tmp_path / "a.html").write_bytes(page(f"<script>{reports._bundle()}</script>"))
+    found = leaks.check(tmp_path, rules)
+    assert (found.leaks, sum(found.skipped.values())) == ([], 1)
+    (tmp_path / "a.html").write_bytes(page(f"<script>{reports._bundle()}//{CANARIES['email']}</script>"))
+    found = leaks.check(tmp_path, rules)
+    assert found.leaks
+    assert not found.skipped

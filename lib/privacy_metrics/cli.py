@@ -128,11 +128,12 @@ def check(
     ] = None,
 ) -> None:
     """Look through every file of a folder for personal data and counts of too few people; exit code 1 if there are."""
+    from . import reports
     from .disclosure import leaks
 
-    rules = None
+    rules = leaks.Rules(leaks.threshold_of(folder), scripts=reports.own_scripts())
     if period or params:
-        from . import reports, workbook
+        from . import workbook
 
         loaded = Params.load(params)
         if period:
@@ -142,6 +143,7 @@ def check(
             rules = leaks.Rules(
                 threshold=loaded.disclosure.limits["threshold"],
                 parameters=json.dumps(loaded.as_dict(), ensure_ascii=False),
+                scripts=reports.own_scripts(),
             )
     done = leaks.check(folder, rules)
     _print_checked(folder, done)

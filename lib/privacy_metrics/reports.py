@@ -743,11 +743,17 @@ def leak_rules(book: workbook.Workbook) -> leaks.Rules:
         known=[known for zone in zones if (known := leaks.Known.read(zone))],
         releases=shown,
         parameters=given,
-        words=[given, _bundle(), *_own_words(), *closed],
+        words=[given, *_own_words(), *closed],
         category=charts.category,
         label=charts.label,
         period=lambda label: (label, charts.period_title(label)),
+        scripts=own_scripts(),
     )
+
+
+def own_scripts() -> frozenset[str]:
+    """The SHA-256 of the scripts that every report with charts has."""
+    return frozenset(hashlib.sha256(script.encode()).hexdigest() for script in (_bundle(), _script("report.js")))
 
 
 _OPEN = {"area", "entry_area", "exit_area", "from_area", "to_area", "product", "referrer_site"}

@@ -503,7 +503,8 @@ class Rules:
 
     ``parameters`` is the text of the run's parameters: what stands there was given, and is not from the input, unless
     it is a known value. ``words`` are the product's own (no account is told from them). ``category`` and ``label`` say
-    how a category and a column are shown; ``period`` gives the names of a release's period.
+    how a category and a column are shown; ``period`` gives the names of a release's period. ``scripts`` are those of
+    the product itself, by their SHA-256 (``Contents.scripts``).
     """
 
     threshold: int = DEFAULT_THRESHOLD
@@ -514,14 +515,15 @@ class Rules:
     category: Callable[[str, str], str] = lambda dimension, value: value
     label: Callable[[str], str] = lambda name: name
     period: Callable[[str], Iterable[str]] = field(default=lambda name: (name,))
+    scripts: frozenset[str] = frozenset()
 
 
 def check(folder: Path, rules: Rules | None = None) -> Checked:
     """Looks through every file under ``folder``, as a reader gets it."""
     if not folder.is_dir():
         raise LeakError(f"{folder}: no such folder; give the folder whose files are to be looked through")
-    rules = rules or Rules(threshold=_threshold(folder))
-    contents = Contents()
+    rules = rules or Rules(threshold=threshold_of(folder))
+    contents = Contents(rules.scripts)
     kinds: dict[str, int] = {}
     size = 0
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -590,7 +592,7 @@ def _found(said: pl.DataFrame, rules: Rules) -> Iterator[tuple[int, str]]:
         yield from _known(said, rules.known, frozenset(published), frozenset(words))
 
 
-def _threshold(folder: Path) -> int:
+def threshold_of(folder: Path) -> int:
     """The threshold under which the folder was made, where its manifest says it."""
     try:
         noted = json.loads((folder / "manifest.json").read_text("utf-8"))
