@@ -260,6 +260,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_tables(
     expected = collected(params, quarter, "polars")
     wanted = () if PROOF else SOME
     counted = tables(params, quarter, "polars", wanted)
+    monkeypatch.setattr(spark, "FETCHED", 5_000)
     monkeypatch.setattr(spark, "PART", (tmp_path / "logs" / "a.log").stat().st_size // 16)
     config = {
         **({} if PROOF else SMALL),

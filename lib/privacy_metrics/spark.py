@@ -31,6 +31,9 @@ from .sources import formats, logs
 PART = 64 << 20
 """Bytes of a plain log that one task reads; a compressed file is one task's."""
 
+FETCHED = 500_000
+"""Sessions that come back from the cluster at a time: few enough for one machine's memory, many enough to be fast."""
+
 _SHUFFLES = "spark.sql.shuffle.partitions"
 _ARROW = {pl.String: pa.string(), pl.Int64: pa.int64(), pl.Int32: pa.int32(), pl.Boolean: pa.bool_()}
 _SPARK = {pl.String: "string", pl.Int64: "bigint", pl.Int32: "int", pl.Boolean: "boolean"}
@@ -206,13 +209,25 @@ class Collected:
         return {number: part for (number,), part in by_input.items()}  # pyright: ignore[reportReturnType]
 
     def days(self, days: Iterable[int]) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
-        """The frames of each of ``days``, as they are stored; only one day's are here at a time."""
+        """The frames of each of ``days``, as they are stored; only some days' are here at a time."""
         hits = self.rows.filter("visitor IS NOT NULL").select(*technical.ENGINE_HIT)
         frames = {name: self.engine.keep(frame) for name, frame in self.engine.plan(hits, self.gap).items()}
-        for day in days:
-            some = {name: frame.filter(f"day = {day}") for name, frame in frames.items()}
-            found = {name: technical.as_stored(name, self.engine.polars(part)) for name, part in some.items()}
-            if found["sessions"].height:
-                yield day, {name: frame.drop("day") for name, frame in found.items()}
+        sizes = dict(self.engine.polars(frames["sessions"].groupBy("day").count()).iter_rows())
+        for some in _batches([day for day in days if day in sizes], sizes):
+            here = f"day IN ({', '.join(map(str, some))})"
+            found = {n: technical.as_stored(n, self.engine.polars(f.filter(here))) for n, f in frames.items()}
+            yield from technical.by_day(found)
         for frame in (*frames.values(), self.rows):
             frame.unpersist()
+
+
+def _batches(days: list[int], sizes: dict[int, int]) -> Iterator[list[int]]:
+    """Days one after another, as many as have no more than FETCHED sessions together; one day alone may have more."""
+    some: list[int] = []
+    for day in days:
+        if some and sum(sizes[d] for d in [*some, day]) > FETCHED:
+            yield some
+            some = []
+        some.append(day)
+    if some:
+        yield some
