@@ -20,7 +20,10 @@ from company import company, people
 from privacy_metrics.sample import CANARIES, RARE
 
 ROOT = Path(__file__).parents[1]
-RUN = ["measurement_exemption.ipynb", "notice_controls.ipynb", "rights_requests.ipynb", "usage_trends.ipynb"]
+RUN = [
+    "anonymity_audit.ipynb", "measurement_exemption.ipynb", "notice_controls.ipynb", "rights_requests.ipynb",
+    "usage_trends.ipynb",
+]  # fmt: skip
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
