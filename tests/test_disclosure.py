@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from attacker import attack
-from privacy_metrics.disclosure import TOTAL, Cells, Policy, Release, audit, control, view
+from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, control, view
 from privacy_metrics.disclosure.suppression import protect
 from privacy_metrics.reports import export_releases
 
@@ -147,6 +148,26 @@ def test_without_linking_one_table_tells_what_another_withholds(tmp_path: Path) 
     assert attack([publish(tmp_path / "on", *both(link=True))], required=5).found == []
     if held[0] != held[1]:
         assert attack([publish(tmp_path / "off", *off)], required=5).found
+
+
+def test_what_a_table_of_its_own_says_of_some_categories_does_not_tell_another_one() -> None:
+    # Refusals by ground say how many were refused; with what else is published, that tells the few that were partial.
+    outcomes = {"fulfilled": 50, "refused": 20, "partial": 3, "withdrawn": 15}
+    grounds = {"excessive": 12, "unfounded": 11}
+
+    def both(groups: tuple[Group, ...]) -> dict[str, Release]:
+        rows = [((name,), 1) for name, n in outcomes.items() for _ in range(n)]
+        ended = replace(counted(rows, "ended", ("outcome",)), groups=groups)
+        refused = counted([((name,), 1) for name, n in grounds.items() for _ in range(n)], "grounds", ("reason_code",))
+        return control([ended, replace(refused, population="refused")], POLICY)[0]
+
+    def told(made: dict[str, Release]) -> set[str]:
+        return {row[0] for row in made["ended"].frame.filter("withheld").iter_rows()}
+
+    off, on = both(()), both((("outcome", ("refused", "partial"), "refused"),))
+    assert told(off) == {"partial", "withdrawn"}  # 23 refused in whole or in part, 20 of them in whole
+    assert not on["grounds"].withheld
+    assert {"partial", "refused"} < told(on)
 
 
 def test_without_the_months_before_a_quarter_tells_of_them(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import maxminddb
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from privacy_metrics import geography
 
@@ -28,6 +31,46 @@ def test_countries_agree_with_maxminddb_on_random_addresses(real: Path) -> None:
         expected = [geography._iso_code(reader.get(a.removeprefix("::ffff:"))) for a in asked]
     assert found["country"].to_list() == expected
     assert len(set(expected)) > 10
+
+
+OCTETS = st.one_of(st.integers(0, 255), st.sampled_from([256, 300, 1000, "", "01", "00", "a", "+1", " 1", "1 "]))
+GROUPS = st.one_of(
+    st.integers(0, 0xFFFF).map(lambda n: f"{n:x}"), st.sampled_from(["", "0", "00FF", "ffff", "12345", "g", "é", "%e"])
+)
+WRITTEN = st.one_of(
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=6).map(lambda a: a.exploded.upper()),
+    st.ip_addresses(v=4).map(lambda a: f"::ffff:{a}"),
+    st.ip_addresses(v=4).map(lambda a: f"0:0:0:0:0:ffff:{int(a) >> 16:x}:{int(a) & 0xFFFF:x}"),
+    st.lists(OCTETS, min_size=1, max_size=6).map(lambda octets: ".".join(map(str, octets))),
+    st.lists(GROUPS, min_size=1, max_size=10).map(":".join),
+    st.text("0123456789abcdefABCDEF:.%x é\n\0", max_size=45),
+    st.sampled_from(
+        ["::", "::1", "1::", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "fe80::1%eth0", "1::2::3", "www.example"]
+    ),
+    st.none(),
+)
+
+
+@settings(max_examples=5000 if os.environ.get("PROOF") == "1" else 300, deadline=None)
+@given(st.lists(WRITTEN, max_size=30))
+def test_addresses_read_all_at_once_are_what_inet_pton_reads(addresses: list[str | None]) -> None:
+    series = pl.Series(["x", *addresses], dtype=pl.String)[1:]
+    at4, keys, at6, halves = geography.packed(series)
+    found = dict(zip(at4.tolist(), (int(key).to_bytes(4) for key in keys), strict=True))
+    found |= {n: int(high).to_bytes(8) + int(low).to_bytes(8) for n, (high, low) in zip(at6, halves, strict=True)}
+    assert found == {n: bits for n, text in enumerate(addresses) if (bits := inet_pton(text or ""))}
+
+
+def inet_pton(text: str) -> bytes:
+    """The bytes of an address: 4 or 16, or none for what is no address."""
+    try:
+        if ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text)
+        content = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
+        return b""
+    return content[12:] if content.startswith(bytes(10) + b"\xff\xff") else content
 
 
 def test_two_addresses_of_one_network_cannot_be_told_apart() -> None:

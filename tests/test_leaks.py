@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,8 +35,10 @@ from browser import Opened
 from company import FIREFOX, company, line, people
 from privacy_metrics import charts, reports, tables, workbook
 from privacy_metrics.disclosure import Cells, Policy, Release, leaks, release
+from privacy_metrics.marks import Marks
 from privacy_metrics.params import Params, Period
 from privacy_metrics.sample import CANARIES
+from privacy_metrics.sources import Lines
 
 ROOT = Path(__file__).parents[1]
 QUARTER = Period.parse("2026Q3")
@@ -62,9 +65,14 @@ def known(collected: Params) -> leaks.Known:
     return read
 
 
+def stored_day(params: Params) -> Path:
+    """The sessions of the first day that the confidential zone has."""
+    return min((params.confidential(QUARTER) / "days" / "sessions").iterdir())
+
+
 @pytest.fixture(scope="module")
 def visitor(collected: Params) -> int:
-    return pl.read_parquet(collected.confidential(QUARTER) / "sessions.parquet")["visitor"][0]
+    return pl.read_parquet(stored_day(collected))["visitor"][0]
 
 
 def kinds(folder: Path, **rules) -> set[str]:
@@ -421,7 +429,7 @@ def test_a_visitor_key_is_found_in_any_writing(form: str, known: leaks.Known, tm
 
 
 def test_a_parquet_column_of_visitor_keys_is_found(collected: Params, known: leaks.Known, tmp_path: Path) -> None:
-    shutil.copy(collected.confidential(QUARTER) / "sessions.parquet", tmp_path / "leaked.parquet")
+    shutil.copy(stored_day(collected), tmp_path / "leaked.parquet")
     found = {leak.place: leak.kind for leak in leaks.check(tmp_path, leaks.Rules(known=[known])).leaks}
     assert found["column visitor, row 1"] == leaks.VISITOR
 
@@ -452,9 +460,10 @@ def test_the_marks_hold_no_value_fit_many_addresses_and_go_with_the_period(colle
     shutil.copytree(collected.root, root)
     params = Params.load(root / "params")
     zone = params.confidential(QUARTER)
-    content = (zone / "known.parquet").read_bytes()
-    assert oct((zone / "known.parquet").stat().st_mode & 0o777) == "0o600"
-    frame = pl.read_parquet(zone / "known.parquet")
+    (path,) = (zone / "known").iterdir()
+    content = path.read_bytes()
+    assert oct(path.stat().st_mode & 0o777) == "0o600"
+    frame = pl.read_parquet(path)
     assert frame.columns == ["kind", "bits", "mark"]
     shown = content + frame.write_csv().encode()
     assert not any(value.encode() in shown for value in (*CANARIES.values(), FIREFOX, TOKEN, str(int(V4))))
@@ -474,20 +483,21 @@ def test_the_marks_hold_no_value_fit_many_addresses_and_go_with_the_period(colle
 
 
 def test_marks_are_the_same_in_whatever_parts_the_lines_come() -> None:
-    lines = pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "address": [f"240.1.{n}.7" for n in range(90)], "account": [f"a{n % 7:03}" for n in range(90)],
             "agent": [f"agent {n % 5}" for n in range(90)], "target": [f"/a?t=abcdef123{n}" for n in range(90)],
-            "referrer": [None] * 90,
+            "referrer": [None] * 90, "method": ["GET"] * 90, "language": [None] * 90, "time": range(90),
+            "status": [200] * 90, "file": [n // 40 for n in range(90)],
         },
-        schema_overrides={"referrer": pl.String},
+        schema_overrides={"referrer": pl.String, "language": pl.String},
     )  # fmt: skip
-    whole, parts = leaks.Marks(b"k" * 32), leaks.Marks(b"k" * 32)
-    whole.add(lines)
+    whole, parts = Marks(b"k" * 32), Marks(b"k" * 32)
+    whole.add(Lines.of(frame), np.array([5, 6, 7]))
     for start in range(0, 90, 13):
-        parts.add(lines[start : start + 13])
-    assert whole.frame().equals(parts.frame())
-    assert whole.frame().filter(kind=leaks.QUERY).height == 90
+        parts.add(Lines.of(frame[start : start + 13]), np.array([5, 6, 7]))
+    assert all(whole.of_file(file).equals(parts.of_file(file)) for file in (5, 6, 7))
+    assert [whole.of_file(file).filter(kind=leaks.QUERY).height for file in (5, 6, 7, 8)] == [40, 40, 10, 0]
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -704,3 +714,14 @@ def test_a_table_without_rows_is_read(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "empty.parquet")
     frame.write_csv(tmp_path / "empty.csv")
     assert not leaks.check(tmp_path).leaks
+
+
+def test_the_products_own_script_is_known_by_its_bytes_and_a_changed_one_is_looked_through(tmp_path: Path) -> None:
+    rules = leaks.Rules(scripts=reports.own_scripts())
+    (tmp_path / "a.html").write_bytes(page(f"<script>{reports._bundle()}</script>"))
+    found = leaks.check(tmp_path, rules)
+    assert (found.leaks, sum(found.skipped.values())) == ([], 1)
+    (tmp_path / "a.html").write_bytes(page(f"<script>{reports._bundle()}//{CANARIES['email']}</script>"))
+    found = leaks.check(tmp_path, rules)
+    assert found.leaks
+    assert not found.skipped

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import duckdb
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from company import register_csv
-from privacy_metrics.params import Params, RequestRegister
+from privacy_metrics.params import Params
 from privacy_metrics.requests import (
     EXCLUSIONS,
     MOST,
@@ -25,8 +23,6 @@ from privacy_metrics.requests import (
     RegisterError,
     RegisterMapping,
     read_register,
-    read_source,
-    read_sql,
 )
 
 CLOSED = {"state": "closed", "outcome": "fulfilled", "decided_on": "2026-07-10", "response_sent_on": "2026-07-10"}
@@ -76,32 +72,14 @@ def _gzip(frame: pl.DataFrame, folder: Path) -> Register:
     return read_register(folder / "r.csv.gz")
 
 
-def _sqlite(frame: pl.DataFrame, folder: Path) -> Register:
-    with sqlite3.connect(folder / "r.db") as connection:
-        names = ", ".join(f'"{name}"' for name in frame.columns)
-        connection.execute(f"CREATE TABLE r ({names})")
-        connection.executemany(f"INSERT INTO r VALUES ({', '.join('?' * frame.width)})", frame.rows())
-    connection.close()
-    spec = RequestRegister(kind="sql", query="SELECT * FROM r", connection=f"sqlite:{folder / 'r.db'}")
-    return read_source(spec, None)
-
-
-def _duckdb(frame: pl.DataFrame, folder: Path) -> Register:
-    with duckdb.connect(str(folder / "r.duckdb")) as connection:
-        connection.register("given", frame.to_arrow())
-        connection.execute("CREATE TABLE r AS SELECT * FROM given")
-    spec = RequestRegister(kind="sql", query="SELECT * FROM r;", connection=f"duckdb:{folder / 'r.duckdb'}")
-    return read_source(spec, None)
-
-
 def _semicolons(frame: pl.DataFrame, folder: Path) -> Register:
     frame.write_csv(folder / "r.csv", separator=";")
     return read_register(folder / "r.csv", mapping=RegisterMapping(separator=";"))
 
 
 FORMS: dict[str, Callable[[pl.DataFrame, Path], Register]] = {
-    "Parquet": _parquet, "typed Parquet": _typed_parquet, "XLSX": _xlsx, "gzip": _gzip, "SQLite": _sqlite,
-    "DuckDB": _duckdb, "semicolons": _semicolons,
+    "Parquet": _parquet, "typed Parquet": _typed_parquet, "XLSX": _xlsx, "gzip": _gzip,
+    "semicolons": _semicolons,
 }  # fmt: skip
 
 
@@ -117,43 +95,11 @@ def test_every_form_gives_the_frame_that_csv_gives(tmp_path: Path, form: str) ->
     assert found.rows.to_list() == [2, 3, 4, 5]
 
 
-def test_a_real_postgresql_gives_the_same_and_is_asked_for_the_schemas_columns_only(
-    tmp_path: Path, postgres: str, monkeypatch
-) -> None:
-    from adbc_driver_postgresql import dbapi
-
-    path = write(tmp_path, *ROWS)
-    raw = pl.read_csv(path, infer_schema=False)
-    monkeypatch.setenv("REGISTER_ADDRESS", postgres)
-    with dbapi.connect(postgres, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE r (" + ", ".join(f'"{name}" text' for name in raw.columns) + ")")
-        cursor.adbc_ingest("r", raw.to_arrow(), mode="append")
-        # A column that fails as soon as it is read.
-        cursor.execute(
-            "CREATE VIEW v AS SELECT *, (1 / (length(request_id) - length(request_id)))::text AS name FROM r"
-        )
-    spec = RequestRegister(kind="sql", query="SELECT * FROM v", connection="$REGISTER_ADDRESS")
-    assert read_source(spec, None).requests.equals(read_register(path).requests)
-
-
-def test_a_database_in_use_keeps_its_password_out_of_parameters_and_errors(tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(ValueError, match=r"holds a password; put the address into an environment variable"):
-        RequestRegister(kind="sql", query="SELECT 1", connection="postgresql://me:hunter2@db/x")
-    spec = RequestRegister(kind="sql", query="SELECT 1", connection="$REGISTER_ADDRESS")
-    with pytest.raises(RegisterError, match="the environment variable REGISTER_ADDRESS is not set"):
-        read_source(spec, None)
-    monkeypatch.setenv("REGISTER_ADDRESS", "postgresql://me:hunter2@127.0.0.1:1/x")
-    with pytest.raises(RegisterError, match="the postgresql database can't be opened") as raised:
-        read_source(spec, None)
-    assert "hunter2" not in str(raised.value)
-    with sqlite3.connect(":memory:") as connection, pytest.raises(RegisterError, match="the database refused it"):
-        read_sql("SELECT * FROM nowhere", connection)
-
-
 @pytest.mark.parametrize(
     "text",
     [
-        "{kind: sql, path: a.csv}", "{kind: sql, query: SELECT 1}", "{kind: fides}", "{path: a.csv, query: SELECT 1}",
+        "{kind: sql, path: a.csv}", "{query: SELECT 1}", "{kind: fides}",
+        "{kind: jira, database: {kind: sqlite, path: a.db}, query: SELECT 1}", "{path: a.csv, query: SELECT 1}",
         "{kind: excel, path: a.csv}", "{path: a.csv, zone: Mars}",
     ],
 )  # fmt: skip

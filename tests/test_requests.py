@@ -430,17 +430,16 @@ def test_every_table_is_what_counting_one_by_one_gives(rows) -> None:
 @given(registers())
 def test_what_was_open_and_came_is_what_ended_and_stays_open(rows) -> None:
     tables = tables_of(rows)
-    flow = dict(tables["requests_flow"].frame.select("flow", "requests").iter_rows())
-    assert flow.get("open at the start", 0) + flow.get("received", 0) == flow.get("ended", 0) + flow.get(
-        "open at the end", 0
-    )
+    flow = {(came, went): n for came, went, n, _ in tables["requests_flow"].frame.iter_rows()}
+    whole_of = lambda name: tables[name].frame.filter(pl.all_horizontal(pl.col(pl.String) == TOTAL))["requests"].sum()  # noqa: E731
+    assert flow.get((TOTAL, "closed"), 0) == whole_of("requests_by_outcome")
+    assert flow.get((TOTAL, "open at the end"), 0) == whole_of("requests_open")
+    assert flow.get(("received", TOTAL), 0) == whole_of("requests_by_right")
     whole = tables["requests_waiting"].frame.filter(pl.col("day") == TOTAL)
     parts = whole.select("answered", "ended_otherwise", "still_open").row(0)
     assert sum(parts) == whole["requests"][0]
     # Open ones are in the curve for as long as they were seen, and no table averages the closed ones alone.
-    assert whole["still_open"][0] == sum(
-        n for flow_, n in flow.items() if flow_ == "open at the end"
-    )  # fmt: skip
+    assert whole["still_open"][0] == flow.get((TOTAL, "open at the end"), 0)
     assert {m for table in tables.values() for m in table.measures} == {
         "requests", "answered", "ended_otherwise", "still_open", "receipt_days", "days_to_answer", "rows",
     }  # fmt: skip

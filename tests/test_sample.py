@@ -42,7 +42,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(small: Path, 
     # The database notes when it was built, and nothing else may differ.
     kept = [name for name in names if not name.endswith(".mmdb")]
     assert [n for n in kept if (small / n).read_bytes() != (tmp_path / "again" / n).read_bytes()] == []
-    assert [n for n in kept if (small / n).read_bytes() == (tmp_path / "other" / n).read_bytes()] == []
+    # Vendors, assets and the like are the same company's.
+    drawn = [n for n in kept if not n.startswith("registers/")]
+    assert [n for n in drawn if (small / n).read_bytes() == (tmp_path / "other" / n).read_bytes()] == []
 
 
 def test_every_address_is_in_a_range_that_belongs_to_nobody(small: Path) -> None:

@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 
 from privacy_metrics import sources
 from privacy_metrics.params import AccessLog
+from privacy_metrics.sources import combined
 
 GOOD = '240.1.2.3 - - [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200 12 "https://x.example/" "Mozilla/5.0"'
 TIME = 1782886364  # 2026-07-01T06:12:44Z
 
 
 def parse(*lines: str, language: bool = False) -> list[dict]:
-    return sources.parse(pl.DataFrame({"line": lines}, schema={"line": pl.String}), language=language).to_dicts()
+    return combined.parse("".join(line + "\n" for line in lines).encode(), language=language).frame().to_dicts()
 
 
 def read(*paths: Path) -> tuple[pl.DataFrame, sources.Files]:
     files = sources.Files(list(paths))
-    batches = list(sources.read(AccessLog(path="x"), files))
-    return pl.concat(batches) if batches else pl.DataFrame(schema=sources.PARSED), files
+    batches = [lines.frame() for lines in sources.read(AccessLog(path="x"), files)]
+    return pl.concat(batches) if batches else pl.DataFrame(schema=combined.PARSED), files
 
 
 def test_a_plain_line_gives_its_fields() -> None:
@@ -102,6 +103,33 @@ def test_a_half_written_last_line_does_not_run_into_the_next_file(tmp_path: Path
     assert sorted(frame["time"].to_list(), key=str) == [TIME, TIME, None]
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(["", "x" * 3, "y" * 30, GOOD]), max_size=6), min_size=1, max_size=4),
+    st.integers(1, 200),
+    st.integers(1, 300),
+    st.data(),
+)
+def test_every_line_is_read_once_whatever_the_size_of_chunks_and_blocks(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[list[str]], chunk: int, block: int, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("logs")
+    paths = []
+    for number, lines in enumerate(contents):
+        end = "\n" if lines and (lines[-1] == "" or data.draw(st.booleans())) else ""
+        paths.append(folder / f"{number}.log")
+        paths[-1].write_text("\n".join(lines) + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources.logs, "CHUNK", chunk)
+        patch.setattr(sources.logs, "BLOCK", block)
+        batches = list(sources.read(AccessLog(path="x"), sources.Files(paths)))
+    found = [(int(file), int(time)) for batch in batches for file, time in zip(batch.file, batch.time, strict=True)]
+    expected = [
+        (number, TIME if line == GOOD else combined.BROKEN) for number, lines in enumerate(contents) for line in lines
+    ]
+    assert found == expected
+
+
 def test_a_gzip_cut_in_the_middle_of_a_block_is_read_up_to_the_cut(tmp_path: Path) -> None:
     rng = random.Random(1)
     lines = [GOOD.replace("/a", f"/{rng.random()}") for _ in range(20_000)]
@@ -125,14 +153,11 @@ def test_a_damaged_gzip_is_named(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
 def test_lines_are_split_at_newlines_and_nowhere_else(content: bytes) -> None:
-    lines = sources._lines(content) if content else pl.DataFrame({"line": []})
     expected = content.decode("utf-8", "replace").split("\n")
     if expected[-1] == "":
         expected.pop()
-    # An invalid sequence may be replaced by one or several marks: what counts is where lines end.
-    assert lines.height == len(expected)
-    plain = [i for i, text in enumerate(expected) if "\ufffd" not in text]
-    assert [lines["line"][i] for i in plain] == [expected[i].removesuffix("\r") for i in plain]
+    assert combined.split(content).to_list() == expected
+    assert combined.parse(content).time.size == len(expected)
 
 
 def test_every_line_of_a_real_log_is_read(real: Path) -> None:

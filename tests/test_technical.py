@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from company import FIREFOX, company, line
-from privacy_metrics import technical, workbook
+from privacy_metrics import technical, visits, workbook
 from privacy_metrics.params import Period, TableSpec, WorkbookError
 
 Q3 = Period.parse("2026Q3")
@@ -39,7 +39,7 @@ def frame(hits: list[tuple]) -> pl.DataFrame:
         }
         for v, t, a, p in hits
     ]  # fmt: skip
-    return pl.DataFrame(rows, schema=technical.HIT)
+    return pl.DataFrame(rows, schema=visits.HIT)
 
 
 def naive(hits: list[tuple]) -> dict[str, list[tuple]]:
@@ -51,12 +51,11 @@ def naive(hits: list[tuple]) -> dict[str, list[tuple]]:
     for visitor, mine in by_visitor.items():
         mine.sort(key=lambda hit: (hit[0], hit[1], hit[2] is not None, hit[2] or ""))
         cuts = [0, *(n for n, (a, b) in enumerate(pairwise(mine), 1) if b[0] - a[0] > GAP), len(mine)]
-        for number, (start, end) in enumerate(pairwise(cuts), 1):
+        for start, end in pairwise(cuts):
             session = mine[start:end]
+            number = session[0][0]
             areas = [area for _, area, _ in session]
-            found["sessions"].append(
-                (visitor, number, session[0][0], session[-1][0], len(session), areas[0], areas[-1])
-            )
+            found["sessions"].append((visitor, number, session[-1][0], len(session), areas[0], areas[-1]))
             found["areas"] += [(visitor, number, a, areas.count(a)) for a in sorted(set(areas))]
             moves = [(a, b) for a, b in pairwise(areas) if a != b]
             found["steps"] += [(visitor, number, *m, moves.count(m)) for m in sorted(set(moves))]
@@ -68,9 +67,9 @@ def naive(hits: list[tuple]) -> dict[str, list[tuple]]:
 @settings(max_examples=150, deadline=None)
 @given(HITS)
 def test_sessions_areas_steps_and_products_are_those_of_the_naive_way(hits: list[tuple]) -> None:
-    got = technical.sessions(frame(hits), GAP)
+    got = visits.sessions(frame(hits), GAP)
     want = naive(hits)
-    columns = ["visitor", "session", "start", "end", "hits", "entry_area", "exit_area"]
+    columns = ["visitor", "session", "end", "hits", "entry_area", "exit_area"]
     assert sorted(got["sessions"].select(columns).rows()) == sorted(want["sessions"])
     assert sorted(got["areas"].select("visitor", "session", "area", "hits").rows()) == sorted(want["areas"])
     steps = got["steps"].select("visitor", "session", "from_area", "to_area", "hits").rows()
@@ -83,7 +82,7 @@ def test_sessions_areas_steps_and_products_are_those_of_the_naive_way(hits: list
 @given(HITS, st.randoms())
 def test_the_order_of_the_lines_does_not_matter(hits: list[tuple], random) -> None:
     shuffled = random.sample(hits, len(hits))
-    one, two = technical.sessions(frame(hits), GAP), technical.sessions(frame(shuffled), GAP)
+    one, two = visits.sessions(frame(hits), GAP), visits.sessions(frame(shuffled), GAP)
     for name, part in one.items():
         assert sorted(part.rows(), key=str) == sorted(two[name].rows(), key=str)
 
@@ -94,7 +93,7 @@ def test_every_cell_and_margin_is_what_counting_the_rows_gives(hits: list[tuple]
     spec = TableSpec(
         name="t", title="t", dimensions=["entry_area", "exit_area"], measures=["sessions", "hits", "people"]
     )
-    sessions = technical.sessions(frame(hits), GAP)["sessions"].with_columns(
+    sessions = visits.sessions(frame(hits), GAP)["sessions"].with_columns(
         pl.col("entry_area", "exit_area").cast(pl.String)
     )
     rows = technical.cells(spec, {"sessions": sessions}, Q3).frame
@@ -130,7 +129,7 @@ def test_a_table_that_can_not_be_counted_is_refused(dimensions: list, measures: 
 def one(root: Path, lines: list[str], more: str = "") -> dict:
     params = company(root, lines, more=more)
     workbook.collect(params, Q3)
-    return pl.read_parquet(params.confidential(Q3) / "sessions.parquet").row(0, named=True)
+    return workbook.sessions(params, Q3)["sessions"].row(0, named=True)
 
 
 def test_the_eight_categories_become_dimensions(tmp_path: Path) -> None:
@@ -171,5 +170,5 @@ def test_a_visitor_is_the_account_else_truncated_address_and_client(tmp_path: Pa
     ]  # fmt: skip
     params = company(tmp_path, lines)
     workbook.collect(params, Q3)
-    sessions = pl.read_parquet(params.confidential(Q3) / "sessions.parquet")
+    sessions = workbook.sessions(params, Q3)["sessions"]
     assert sessions["visitor"].n_unique() == 5

@@ -47,9 +47,9 @@ _WORDS = {
 }
 _GROUNDS = {"others_rights": "rights of others", "art20_conditions": "conditions of Art. 20 not met"}
 _REGISTER = (
-    "right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "flow", "row", "stands",
-    "open", "kept", "extended", "why", "contact", "standing", "response", "extension", "identity", "overdue_for",
-    "table", "cell",
+    "right", "outcome", "reason_code", "channel", "subject_group", "due", "on_time", "letter", "came", "went", "row",
+    "stands", "open", "kept", "extended", "why", "contact", "standing", "response", "extension", "identity",
+    "overdue_for", "table", "cell", "layer", "verdict", "figure", "register",
 )  # fmt: skip
 _TWICE = "not added up over two periods"
 _NOTHING_HELD = "nothing withheld"

@@ -128,11 +128,12 @@ def check(
     ] = None,
 ) -> None:
     """Look through every file of a folder for personal data and counts of too few people; exit code 1 if there are."""
+    from . import reports
     from .disclosure import leaks
 
-    rules = None
+    rules = leaks.Rules(leaks.threshold_of(folder), scripts=reports.own_scripts())
     if period or params:
-        from . import reports, workbook
+        from . import workbook
 
         loaded = Params.load(params)
         if period:
@@ -142,6 +143,7 @@ def check(
             rules = leaks.Rules(
                 threshold=loaded.disclosure.limits["threshold"],
                 parameters=json.dumps(loaded.as_dict(), ensure_ascii=False),
+                scripts=reports.own_scripts(),
             )
     done = leaks.check(folder, rules)
     _print_checked(folder, done)
@@ -163,6 +165,74 @@ def close(
         raise typer.Exit(1)
     workbook.close(loaded, wanted)
     out.print(f"{wanted.label} is closed.")
+
+
+@app.command(
+    epilog="Examples: [bold]privacy-metrics registers consents[/bold]; "
+    "[bold]privacy-metrics registers --template registers[/bold]"
+)
+def registers(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; without one, all.")] = None,
+    template: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write an empty CSV file of each into DIR, to fill in.")
+    ] = None,
+) -> None:
+    """List the registers that show whether promises are kept, with their columns."""
+    from . import registers
+
+    if template is not None:
+        written = registers.template(template)
+        out.print(f"{len(written)} empty registers are in {template}")
+        return
+    if unknown := sorted(set(names or ()) - set(registers.REGISTERS)):
+        raise WorkbookError(f"there is no register {', '.join(unknown)}; there are {', '.join(registers.REGISTERS)}")
+    for name in names or registers.REGISTERS:
+        about = (registers.REGISTERS[name].__doc__ or "").strip().partition("\n")[0]
+        table = Table(title=f"[bold]{name}[/bold]: {about}", title_justify="left", title_style="")
+        for heading in ("column", "what it holds", "form"):
+            table.add_column(heading, overflow="fold")
+        hashed = registers.persons(name)
+        for column in registers.columns(name).values():
+            form = "any reference; a keyed hash is kept" if column.name in hashed else column.form
+            table.add_row(column.name + ("" if column.required else " (may be empty)"), column.doc, form)
+        out.print(table)
+
+
+@app.command(epilog="Example: [bold]privacy-metrics exceptions consent-before-cookies 2026Q3[/bold]")
+def exceptions(
+    control: Annotated[str, typer.Argument(metavar="CONTROL", help="A control, or the id of a promise.")],
+    period: PeriodArg,
+    params: ParamsOpt = None,
+) -> None:
+    """Print which rows of its register break a promise, for the person who is to mend it."""
+    from . import controls, workbook
+
+    loaded, wanted = Params.load(params), Period.parse(period)
+    known = {name for p in (loaded.notice.promises if loaded.notice else ()) for name in (p.id, p.control)}
+    if control not in known:
+        has = f"it has {', '.join(sorted(known))}" if known else "there is no notice among the parameters"
+        raise WorkbookError(f"no promise of the notice has the id or control {control!r}; {has}")
+    if not workbook.is_collected(loaded, wanted):
+        raise WorkbookError(f"{wanted.label} is not collected, or closed: run privacy-metrics collect {wanted.label}")
+    zone = loaded.confidential(wanted)
+    paths = {name: source.path for name, source in loaded.sources.registers.items()}
+    if loaded.sources.requests:
+        paths["requests"] = loaded.sources.requests.path
+    for result in controls.load(zone):
+        if control in (result.promise, result.control):
+            for layer, found in result.layers.items():
+                out.print(
+                    f"{result.promise} ({layer}): {found.verdict}; exceptions: {found.exceptions:,} of "
+                    f"{result.population:,} cases" + (f"; {result.reason}" if result.reason else "")
+                )
+    rows = controls.exceptions_of(control, zone)
+    if rows.height:
+        table = Table()
+        for heading in ("promise", "layer", "file", "row", "since"):
+            table.add_column(heading, justify="right" if heading == "row" else "left")
+        for promise, _, register, row, layer, on in rows.iter_rows():
+            table.add_row(promise, layer, paths.get(register, register), str(row), str(on))
+        out.print(table)
 
 
 @app.command(hidden=True)
@@ -198,10 +268,10 @@ def _print_checked(folder: Path, done: Checked) -> None:
 
 
 def _collect(params: Params, period: Period) -> dict:
-    from . import workbook
+    from . import collection
 
     with _bar(f"Collecting {period.label}") as progress:
-        return workbook.collect(params, period, progress)
+        return collection.collect(params, period, progress)
 
 
 def _collect_history(params: Params, period: Period) -> None:
@@ -237,7 +307,7 @@ def _print_account(record: dict) -> None:
     table.add_section()
     table.add_row("read", f"{account['read']:,}")
     out.print(table)
-    for note in record["notes"]:
+    for note in [*record["notes"], *record["register_notes"]]:
         out.print(f"Note: {note}")
 
 

@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import repeat
 from pathlib import Path
 
 import maxminddb
@@ -17,7 +18,7 @@ import polars as pl
 from .params import WorkbookError
 
 UNKNOWN = "unknown"
-_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 address written as IPv6 (RFC 4291 §2.5.5.2)
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 
 
 class CountriesError(WorkbookError):
@@ -117,42 +118,77 @@ def _ranges(spans: list[tuple[int, int, int]], kind: type, limit: int) -> Ranges
 
 
 def resolve(addresses: pl.Series, countries: Countries, *, ipv4_bits: int, ipv6_bits: int) -> pl.DataFrame:
-    """Country and truncated network of distinct ``addresses`` (String); the country is looked up before truncating.
+    """What ``locate`` finds, as a frame: ``country`` (ISO 3166-1 alpha-2, or ``unknown``) and ``network`` (UInt64)."""
+    country, network = locate(addresses, countries, ipv4_bits=ipv4_bits, ipv6_bits=ipv6_bits)
+    return pl.DataFrame({"country": pl.Series(countries.names).gather(country.astype(np.uint32)), "network": network})
 
-    Columns: ``country`` (ISO 3166-1 alpha-2, or ``unknown``) and ``network`` (UInt64: the family and the first
+
+def locate(
+    addresses: pl.Series, countries: Countries, *, ipv4_bits: int, ipv6_bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Country and truncated network of ``addresses`` (String); the country is looked up before truncating.
+
+    Arrays: the country (its place in ``countries.names``) and the network (uint64: the family and the first
     ``ipv4_bits`` or ``ipv6_bits`` bits; 0 for what is no address, such as a host name). An IPv4 address mapped into
     IPv6 is that IPv4 address.
     """
-    packed = [_packed(text) for text in addresses.to_list()]
-    country = np.zeros(len(packed), np.int16)
-    network = np.zeros(len(packed), np.uint64)
-    at4 = np.array([i for i, p in enumerate(packed) if len(p) == 4], np.int64)
-    at6 = np.array([i for i, p in enumerate(packed) if len(p) == 16], np.int64)
-    if at4.size:
-        keys = np.frombuffer(b"".join(p for p in packed if len(p) == 4), ">u4").astype(np.uint32)
-        country[at4] = countries.v4.find(keys)
-        network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
-    if at6.size:
-        halves = np.frombuffer(b"".join(p for p in packed if len(p) == 16), ">u8").astype(np.uint64).reshape(-1, 2)
-        country[at6] = countries.v6.find(halves[:, 0])
-        for high, ranges in countries.fine.items():
-            inside = np.flatnonzero(halves[:, 0] == high)
-            if inside.size:
-                country[at6[inside]] = ranges.find(halves[inside, 1])
-        network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
-    names = pl.Series(countries.names)
-    return pl.DataFrame({"country": names.gather(country.astype(np.uint32)), "network": network})
+    country = np.zeros(addresses.len(), np.int16)
+    network = np.zeros(addresses.len(), np.uint64)
+    at4, keys, at6, halves = packed(addresses)
+    country[at4] = countries.v4.find(keys)
+    network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
+    country[at6] = countries.v6.find(halves[:, 0])
+    for high, ranges in countries.fine.items():
+        inside = np.flatnonzero(halves[:, 0] == high)
+        if inside.size:
+            country[at6[inside]] = ranges.find(halves[inside, 1])
+    network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
+    return country, network
 
 
-def _packed(text: str | None) -> bytes:
-    """The bytes of an address: 4 or 16, or none for what is no address."""
+def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The bits of ``addresses`` (String), as inet_pton reads them; one that is mapped into IPv6 is its IPv4 address.
+
+    Arrays: places of the IPv4 addresses, their 32 bits, places of those of IPv6, their high and low 64 bits.
+    """
+    fits, keys = _ipv4(addresses)
+    at6 = np.flatnonzero(addresses.str.contains(":", literal=True).fill_null(False).to_numpy())
+    texts = addresses.gather(at6).to_list()
+    content = b"".join(_ipv6(texts[at : at + _PART]) for at in range(0, len(texts), _PART))
+    halves = np.frombuffer(content, ">u8").astype(np.uint64).reshape(-1, 2)
+    high, low = halves[:, 0], halves[:, 1]
+    mapped = (high == 0) & (low >> np.uint64(32) == 0xFFFF)  # ::ffff:0:0/96 (RFC 4291 §2.5.5.2)
+    six = ((high & low) != _ONES) & ~mapped
+    return (
+        np.concatenate([np.flatnonzero(fits), at6[mapped]]), np.concatenate([keys, low[mapped].astype(np.uint32)]),
+        at6[six], halves[six],
+    )  # fmt: skip
+
+
+_PART = 1000
+"""Texts tried at once."""
+_NONE = b"\xff" * 16  # a multicast address, which nobody sends from (RFC 4291 §2.7)
+_ONES = np.uint64(2**64 - 1)
+
+
+def _ipv4(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Which addresses are four decimal numbers, as inet_pton reads them, and the 32 bits of those that are."""
+    fits = addresses.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").fill_null(False).to_numpy()
+    part = addresses.filter(fits).str.splitn(".", 4).struct
+    octets = [part.field(f"field_{n}").cast(pl.UInt32).to_numpy() for n in range(4)]
+    return fits, (octets[0] << 24) | (octets[1] << 16) | (octets[2] << 8) | octets[3]
+
+
+def _ipv6(texts: list[str]) -> bytes:
+    """The 16 bytes of each address, _NONE for what is none. All are tried at once, as what is none is rare."""
+    texts = [text.partition("%")[0] for text in texts] if any("%" in text for text in texts) else texts
     try:
-        if text is None or ":" not in text:
-            return socket.inet_pton(socket.AF_INET, text or "")
-        content = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+        return b"".join(map(socket.inet_pton, repeat(socket.AF_INET6), texts))
     except (OSError, ValueError):
-        return b""
-    return content[12:] if content.startswith(_MAPPED) else content
+        if len(texts) == 1:
+            return _NONE
+        half = len(texts) // 2
+        return _ipv6(texts[:half]) + _ipv6(texts[half:])
 
 
 @cache

@@ -1,8 +1,8 @@
 """The parameters of a workbook: the YAML files of one folder, validated, and the period of a report.
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
-``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``) stands in one of them; a section that
-stands in none takes the library's defaults (``defaults.yaml`` beside this module).
+``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``, ``notice``, ``exemption``, ``engine``)
+stands in one of them; a section that stands in none takes the library's defaults (``defaults.yaml`` here).
 """
 
 from __future__ import annotations
@@ -11,13 +11,27 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
+
+from .notice import Notice
 
 
 class WorkbookError(Exception):
@@ -119,6 +133,9 @@ def _known_zone(name: str) -> str:
     return name
 
 
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -130,7 +147,7 @@ class Organisation(_Section):
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")
     subdivision: str | None = Field(default=None, description="a part of the country with public holidays of its own")
     extra_holidays: dict[date, str] = Field(default={}, description="holidays that the law adds, with their names")
-    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    time_zone: TimeZone
 
 
 class AreaRule(_Section):
@@ -194,18 +211,139 @@ Right = Literal[
 """The rights that a request exercises, as the register's schema has them."""
 
 
-class AccessLog(_Section):
-    """Web access logs in the combined format, plain or gzip or zstd.
+_SECRET = re.compile(r"(pass|pwd|secret|token|signature|credential|access_?key|account_?key)\w*\s*=", re.IGNORECASE)
 
-    ``{date}`` in ``path`` stands for each day of the period, the day before and the day after.
+
+def _without_credentials(address: str, instead: str) -> None:
+    """Refuses an address that holds a password or a key; what it holds is not quoted."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise ValueError("is no address that can be read") from None
+    key = parts.username and parts.scheme in ("s3", "gs", "gcs")
+    if parts.password is not None or key or _SECRET.search(address):
+        raise ValueError(f"holds a password or a key; take it out of the parameters, and change it: {instead}")
+
+
+class Source(_Section):
+    """A source of technical data; each kind adds parameters of its own (``privacy_metrics.sources.register``)."""
+
+    kind: str
+    proxies: int = Field(
+        default=0, ge=0, le=10, description="own proxies in front: the address is then taken from X-Forwarded-For"
+    )
+
+
+class LogFiles(Source):
+    """Files of log lines, plain or gzip or zstd.
+
+    ``{date}`` in ``path`` stands for each day of the period, the day before and the day after. A path that begins with
+    s3://, gs://, abfs:// or file:// is in an object store, whose credentials come from the environment alone.
     """
 
-    kind: Literal["access_log"] = "access_log"
     path: str = Field(min_length=1, description="file, glob, or a path with {date}; relative to the params' parent")
-    language: bool = Field(default=False, description="a quoted Accept-Language header follows the combined fields")
     allow_missing_days: bool = Field(
         default=False, description="with {date}: go on when a day of the period has no file"
     )
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> LogFiles:
+        if "://" in self.path:
+            _without_credentials(self.path, "an object store's credentials come from the environment alone")
+        return self
+
+
+class AccessLog(LogFiles):
+    """Web access logs of one ``log_format``."""
+
+    kind: Literal["access_log"] = "access_log"
+    log_format: str = Field(
+        default="combined",
+        min_length=1,
+        description="combined, common, vhost_combined, vhost_common, or the server's own, as nginx or Apache writes it",
+    )
+    language: bool = Field(default=False, description="a quoted Accept-Language header follows the named format")
+
+
+class _Database(_Section):
+    def located(self, root: Path) -> Any:
+        """The same with its path under ``root``."""
+        path = getattr(self, "path", None)
+        return self.model_copy(update={"path": str(root / Path(path).expanduser())}) if path else self
+
+
+class PostgreSQL(_Database):
+    """A PostgreSQL database, named by a URI without a password."""
+
+    kind: Literal["postgresql"]
+    uri: str = Field(default="postgresql://", pattern=r"^postgres(ql)?://", repr=False)
+    password_env: str = Field(
+        default="PGPASSWORD", pattern=r"^[A-Za-z_]\w*$", description="the environment variable with the password"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_password(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("uri"), str):
+            _without_credentials(given["uri"], "password_env names the environment variable that holds it (PGPASSWORD)")
+        return given
+
+
+class SQLite(_Database):
+    """An SQLite database: one file."""
+
+    kind: Literal["sqlite"]
+    path: str = Field(min_length=1, description="the database's file")
+
+
+class DuckDB(_Database):
+    """A DuckDB database: one file, or none for a query that names files of its own."""
+
+    kind: Literal["duckdb"]
+    path: str | None = Field(default=None, min_length=1, description="the database's file")
+
+
+Database = Annotated[PostgreSQL | SQLite | DuckDB, Field(discriminator="kind")]
+
+FIELDS = Literal[
+    "address", "account", "time", "request", "method", "target", "status", "referrer", "agent", "language", "forwarded"
+]  # fmt: skip
+"""What of a request can be read: ``request`` is method, target and protocol in one, ``forwarded`` X-Forwarded-For."""
+
+
+class Columns(Source):
+    """Where the fields of a request are in records that are not log lines.
+
+    ``columns``: the record's column for a field, where it has another name. ``fill``: the value of a field that the
+    records do not have. ``time_zone``: of times that carry no offset.
+    """
+
+    columns: dict[FIELDS, str] = {}
+    fill: dict[Literal["method", "status"], str] = {}
+    time_zone: TimeZone | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Columns:
+        if twice := sorted(set(self.columns) & set(self.fill)):
+            raise ValueError(f"{', '.join(twice)} stands in columns and in fill; keep one of them")
+        return self
+
+
+SOURCES: dict[str, type[Source]] = {}
+"""The kinds of sources of technical data, by name: the parameters of each."""
+
+
+def _by_kind(given: Any, _: Any) -> Source:
+    # The kinds register themselves when their package is imported; it stands above this module, so by its name.
+    import_module("privacy_metrics.sources")
+    if isinstance(given, Source):
+        return given
+    if not isinstance(given, dict):
+        raise ValueError("must hold the parameters of a source, such as path: access.log")
+    kind = given.get("kind", "access_log")
+    if kind not in SOURCES:
+        raise ValueError(f"kind {kind!r} is no kind of source; there are {', '.join(sorted(SOURCES))}")
+    return SOURCES[kind].model_validate(given)
 
 
 class Countries(_Section):
@@ -221,19 +359,24 @@ class Countries(_Section):
         return self
 
 
+def _in_one_place(register: RequestRegister | RegisterSource) -> None:
+    by_query = register.database is not None
+    if (register.path is not None) == by_query or (register.query is not None) != by_query:
+        raise ValueError("give either path: FILE, or database: with query: SELECT ...")
+
+
 class RequestRegister(_Section):
     """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
-    or a database query.
+    or a database and a query.
 
-    ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values.
+    ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values. ``$start`` and
+    ``$end`` in a query are the period's.
     """
 
-    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira", "sql"] = "table"
-    path: str | None = Field(default=None, description="the file; of every kind but sql")
-    query: str | None = Field(default=None, description="of kind sql: SELECT ..., one row per request")
-    connection: str | None = Field(
-        default=None, description="of kind sql: $NAME of an environment variable with the address, or an address"
-    )
+    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira"] = "table"
+    path: str | None = Field(default=None, description="the file")
+    database: Database | None = Field(default=None, description="of kind table: where query is asked")
+    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per request")
     zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
         default=None, description="the time zone of times that carry none"
     )
@@ -245,21 +388,59 @@ class RequestRegister(_Section):
     separator: str = ","
 
     @model_validator(mode="after")
-    def _whence(self) -> RequestRegister:
-        if self.kind == "sql":
-            if not (self.query and self.connection) or self.path:
-                raise ValueError("kind sql needs query and connection, and no path")
-            if re.search(r"://[^/@]*:[^/@]*@", self.connection):
-                raise ValueError("connection holds a password; put the address into an environment variable: $NAME")
-        elif not self.path or self.query or self.connection:
-            raise ValueError(f"kind {self.kind} needs path, and no query or connection")
+    def _one_place(self) -> RequestRegister:
+        _in_one_place(self)
+        if self.database and self.kind != "table":
+            raise ValueError(f"kind {self.kind} is an export and needs path: FILE")
+        return self
+
+
+class RegisterSource(_Section):
+    """Where a register of ``privacy_metrics.registers`` is: CSV, Parquet or XLSX by the file's suffix, or a database
+    and a query.
+
+    ``columns``, ``values`` and ``fill`` map another tool's export to the schema's columns and values.
+    """
+
+    path: str | None = Field(default=None, description="the file")
+    database: Database | None = Field(default=None, description="where query is asked")
+    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per row of the register")
+    kind: str | None = Field(default=None, description="its schema, where that is not the name it is given here")
+    as_of: date | None = Field(default=None, description="the day it was exported; without it, sources.as_of")
+    may_be_empty: bool = Field(default=False, description="that it holds no row says that there was nothing to note")
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="the time zone of times that carry no offset"
+    )
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, str | None]] = {}
+    fill: dict[str, str | None] = {}
+    date_format: str | None = None
+    separator: str = ","
+
+    @model_validator(mode="after")
+    def _one_place(self) -> RegisterSource:
+        _in_one_place(self)
         return self
 
 
 class Sources(_Section):
-    technical: list[AccessLog] = Field(min_length=1)
+    technical: list[Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]] = Field(min_length=1)
     countries: Countries
     requests: RequestRegister | None = None
+    registers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], RegisterSource] = {}
+    as_of: date | None = Field(default=None, description="the day on which the registers were exported")
+
+    @model_validator(mode="after")
+    def _exported_on_a_day(self) -> Sources:
+        if undated := [name for name, source in self.registers.items() if not (source.as_of or self.as_of)]:
+            raise ValueError(
+                f"registers.{undated[0]}: says not when it was exported; give as_of there, or sources.as_of for all"
+            )
+        return self
+
+    def schemas(self) -> dict[str, str]:
+        """By the name of a register under ``registers``, its schema's."""
+        return {name: source.kind or name for name, source in self.registers.items()}
 
 
 class Limits(_Section):
@@ -380,7 +561,7 @@ class ReportSpec(_Section):
 class Reports(_Section):
     """Which notebooks make which report; ``history`` is how many earlier periods a trend shows."""
 
-    history: int = Field(default=2, ge=0, le=12)
+    history: int = Field(default=3, ge=0, le=12)
     usage: ReportSpec
     compliance: ReportSpec
 
@@ -411,11 +592,43 @@ class Requests(_Section):
     california: California | None = Field(default=None, description="{}: add the table of 11 CCR 7102")
 
 
+class Condition(_Section):
+    """A condition of an exemption, in the authority's words or close to them, and the check that shows it."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    says: str = Field(min_length=1)
+    check: str
+    options: dict[str, Any] = {}
+
+
+class Exemption(_Section):
+    """Under which conditions an authority lets an audience be measured without consent; ``source`` says where."""
+
+    title: str = Field(min_length=1)
+    authority: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    conditions: list[Condition] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Exemption:
+        ids = [condition.id for condition in self.conditions]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"conditions: {', '.join(twice)} stands twice")
+        return self
+
+
 class Zones(_Section):
     """The two folders the workbook writes to, relative to the params folder's parent."""
 
     confidential: str = "confidential"
     outputs: str = "outputs"
+
+
+class Spark(_Section):
+    """Where ``engine: spark`` runs: a master's address, and Spark's own settings."""
+
+    master: str = Field(default="local[*]", pattern=r"^(local(\[.+\])?|spark://.+|yarn|k8s://.+)$")
+    config: dict[str, str] = {}
 
 
 class Params(_Section):
@@ -429,6 +642,12 @@ class Params(_Section):
     reports: Reports
     requests: Requests = Requests()
     zones: Zones = Zones()
+    engine: Literal["polars", "duckdb", "spark"] = Field(
+        default="polars", description="what cuts sessions and counts tables; each gives the same"
+    )
+    spark: Spark = Spark()
+    notice: Notice | None = None
+    exemption: Exemption | None = None
     _root: Path = PrivateAttr()
     _folder: Path = PrivateAttr()
 
@@ -484,7 +703,36 @@ class Params(_Section):
         except ValidationError as error:
             raise ParamsError("\n".join(_explain(e, folder, origin) for e in error.errors())) from None
         params._root, params._folder = folder.parent, folder
+        params._check_promises(origin)
         return params
+
+    def _check_promises(self, origin: dict[str, str]) -> None:
+        """Raises ParamsError for a register, promise or condition that no schema, control or check fits."""
+        if not self.notice and not self.sources.registers and not self.exemption:
+            return
+        # Above this module, as controls read registers: asked for only where there is something to check.
+        from . import exemption
+        from .controls import fault
+        from .registers import REGISTERS
+
+        schemas = self.sources.schemas()
+        problems = [
+            f"{origin['sources']}: sources.registers.{name}: there is no register {schema}; there are "
+            f"{', '.join(REGISTERS)} (kind: SCHEMA names one)"
+            for name, schema in schemas.items()
+            if schema not in REGISTERS
+        ]
+        if "requests" in schemas.values():
+            problems.append(f"{origin['sources']}: sources.registers: requests is read from sources.requests")
+        for promise in self.notice.promises if self.notice and not problems else []:
+            if found := fault(promise, schemas):
+                field, reason = found
+                problems.append(f"{origin['notice']}: notice.promises {promise.id}: {field} {reason}")
+        for condition in self.exemption.conditions if self.exemption else []:
+            if wrong := exemption.fault(condition):
+                problems.append(f"{origin['exemption']}: exemption.conditions {condition.id}: {wrong}")
+        if problems:
+            raise ParamsError("\n".join(problems))
 
 
 def _find_folder() -> Path:

@@ -42,7 +42,7 @@ from markupsafe import Markup
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from . import charts, folders, tables, workbook
+from . import assessment, charts, folders, promises, tables, workbook
 from .disclosure import Release, leaks
 from .params import Params, Period, ReportSpec, WorkbookError
 
@@ -207,6 +207,9 @@ class Cover:
     verdict: str = ""
     source: str = ""
     """From what the report was made, without a wall clock unless the caller gives one."""
+    figures: Sequence[tables.Figure] = ()
+    changes: tuple[str, Sequence[str]] = ("", ())
+    """What changed, below a heading that says since when."""
 
 
 @dataclass(frozen=True)
@@ -698,7 +701,7 @@ def make(
             for kind, spec in kinds.items():
                 cover = Cover(
                     params.organisation.name, spec.title, period.title, _scope(kind, book), _audience(params),
-                    _verdict(kind, book), _made_from(book),
+                    _verdict(kind, book), _made_from(book), **(_first_page(book) if kind == "compliance" else {}),
                 )  # fmt: skip
                 gaps = [Section("Without evidence", missing[name]) for name in spec.notebooks if name in missing]
                 appendix = [*gaps, *_appendix(kind, book)]
@@ -706,6 +709,7 @@ def make(
                 (new / f"{kind}.html").write_text(to_html(chapters, cover, appendix), "utf-8")
             title = f"{params.organisation.name}, {period.title}"
             export_releases(book.releases.values(), new / "data", title, f"{params.organisation.name}-{period.label}")
+            assessment.write(book, new)
             (new / "index.html").write_text(_index(params, period, book, kinds), "utf-8")
             fingerprints = {file["file"]: file["fingerprint"] for file in book.inputs}
             write_json(
@@ -739,11 +743,17 @@ def leak_rules(book: workbook.Workbook) -> leaks.Rules:
         known=[known for zone in zones if (known := leaks.Known.read(zone))],
         releases=shown,
         parameters=given,
-        words=[given, _bundle(), *_own_words(), *closed],
+        words=[given, *_own_words(), *closed],
         category=charts.category,
         label=charts.label,
         period=lambda label: (label, charts.period_title(label)),
+        scripts=own_scripts(),
     )
+
+
+def own_scripts() -> frozenset[str]:
+    """The SHA-256 of the scripts that every report with charts has."""
+    return frozenset(hashlib.sha256(script.encode()).hexdigest() for script in (_bundle(), _script("report.js")))
 
 
 _OPEN = {"area", "entry_area", "exit_area", "from_area", "to_area", "product", "referrer_site"}
@@ -770,6 +780,10 @@ def _notebook(params: Params, name: str) -> Path:
 def _lacks(notebook: Path, params: Params) -> str:
     """Why a notebook can't be run: its metadata say which source it needs, and the parameters have none."""
     needs = json.loads(notebook.read_text("utf-8")).get("metadata", {}).get("privacy_metrics", {}).get("needs")
+    if needs in ("notice", "exemption"):
+        return (
+            "" if getattr(params, needs) else f"No {needs} is given (params: {needs}), so nothing can be said about it."
+        )
     if needs and getattr(params.sources, needs) is None:
         return f"No register of {needs} is given (params: sources.{needs}), so nothing can be said about it."
     return ""
@@ -807,7 +821,24 @@ def _scope(kind: str, book: workbook.Workbook) -> str:
     if kind == "usage":
         lines = book["line_account"]
         return f"{lines.value('lines', line='used'):,} page views of {lines.value('lines'):,} log lines"
-    return "Rights requests that the company answers for as controller"
+    found = promises.standings(book)
+    registers = len({name for s in found for name in s.evidence})
+    told = f"{len(found)} promises of the privacy notice, on {registers} registers; rights requests" if found else ""
+    return f"{told or 'Rights requests'} that the company answers for as controller"
+
+
+def _first_page(book: workbook.Workbook) -> dict[str, Any]:
+    """How many promises are kept, and what changed since the period before; nothing without a notice."""
+    if not promises.standings(book):
+        return {}
+    before, changes = promises.changes(book)
+    if not before:
+        return {"figures": promises.cards(book)}
+    worse = [promises.said(change) for change in changes if not change.better]
+    better = [change.promise.id for change in changes if change.better]
+    said = [*worse, f"Better than they were: {', '.join(better)}" if better else ""]
+    head = f"What changed since {charts.period_title(before)}"
+    return {"figures": promises.cards(book), "changes": (head, list(filter(None, said)) or ["No verdict is another."])}
 
 
 def _made_from(book: workbook.Workbook) -> str:
@@ -823,6 +854,8 @@ def _verdict(kind: str, book: workbook.Workbook) -> str:
             return ""
         people = f" of {tables.number(release.value('people'))} people" if "people" in release.measures else ""
         return f"{tables.number(release.value('sessions'))} sessions{people}"
+    if promises.standings(book):
+        return promises.verdict(book)
     if "requests_by_right" not in book.releases:
         return "No evidence: no register of requests is given"
     received, judged = book["requests_by_right"].value("requests"), book["requests_on_time"]
@@ -836,7 +869,7 @@ def _verdict(kind: str, book: workbook.Workbook) -> str:
 
 def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
     account = "line_account" if kind == "usage" else "register_account"
-    shown = [r for r in book.releases.values() if r.name.startswith(("request", "register")) == (kind == "compliance")]
+    shown = [r for r in book.releases.values() if r.name.startswith(_COMPLIANCE) == (kind == "compliance")]
     sections = []
     if account in book.releases:
         release = book[account]
@@ -876,6 +909,8 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
     return sections
 
 
+_COMPLIANCE = ("request", "register", "promise", "exemption")
+"""How the names of the compliance report's tables begin."""
 _NOTHING_LOST = {
     "usage": "Lines read are lines used and lines excluded, each for the first reason that applies, in this order.",
     "compliance": "Rows read are rows used and rows excluded because they contradict themselves.",
@@ -899,9 +934,18 @@ def _index(params: Params, period: Period, book: workbook.Workbook, kinds: Mappi
     )  # fmt: skip
     about = {
         "usage": "How the service is used: people, sessions, places, clients, areas and products, and what changed",
-        "compliance": "How people's rights requests were handled, against the limits of the law",
+        "compliance": "Whether the privacy notice is kept, and how people's rights requests were handled",
     }
     links = [(f"{kind}.html", spec.title, about[kind]) for kind, spec in kinds.items()]
+    if promises.standings(book):
+        links += [
+            (
+                "controls.json",
+                "Promises as JSON",
+                "Each promise with its evidence and verdicts; the schema is beside it",
+            ),
+            ("controls-oscal.json", "Promises as OSCAL", "Assessment results for tools that read NIST's language"),
+        ]
     links += [
         ("data/datapackage.json", "Data files", f"{len(book.releases)} tables as CSV and Parquet, with a data package"),
         ("manifest.json", "Manifest", "Inputs, parameters and versions, and every file's SHA-256"),

@@ -23,6 +23,7 @@ from netaddr import IPSet
 
 from . import folders
 from .params import Period
+from .sample_registers import write_registers
 
 ZONE = ZoneInfo("Europe/Helsinki")
 HOSTS = ("www.nordlake.example", "panel.nordlake.example")
@@ -153,7 +154,7 @@ def make_sample(
     lines: int = 300_000,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Writes ``logs/access-DAY.log.gz`` for each day of ``periods``, ``countries.mmdb`` and ``requests.csv``.
+    """Writes ``logs/access-DAY.log.gz`` for each day of ``periods``, and the country database and registers.
 
     ``lines`` is about how many log lines a quarter holds; ``progress`` hears of the days done, and of all. What was
     in ``folder`` before is replaced in one step.
@@ -171,7 +172,10 @@ def make_sample(
             with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
                 file.write(content)
             progress(number, len(days))
-        make_register(parsed, seed).write_csv(new / "requests.csv")
+        requests = make_register(parsed, seed)
+        requests.write_csv(new / "requests.csv")
+        accounts = [world.user[n] for n in np.flatnonzero(world.account)]
+        write_registers(new / "registers", seed, parsed, requests, accounts)
 
     folders.replace(folder, build)
 

@@ -1,25 +1,32 @@
 """Technical data: hits become pseudonymous sessions, sessions become tables of cells.
 
 Parsed log lines enter ``Hits``, which counts every line as used or excluded by reason and keeps of a used one what the
-notice's eight declared categories need, without address, account, user agent or URL. ``sessions`` and ``cells`` are
-written against narwhals, on epoch seconds, so that they mean the same on every engine.
+notice's eight declared categories need, without address, account, user agent or URL. ``visits`` cuts hits into
+sessions; ``days`` gives them as they are stored, day by day; ``cells`` counts them, on any engine.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import narwhals as nw
+import numpy as np
 import polars as pl
 
-from . import clients, geography
-from .disclosure import OTHER, TOTAL, Cells, Contributions, Nesting
+from . import clients, geography, visits
 from .params import Params, Period, TableSpec, WorkbookError
+from .sources.combined import BROKEN, Coded, Lines, Numbered
+from .visits import HIT
+
+if TYPE_CHECKING:
+    from .disclosure import Cells, Contributions, Nesting
+    from .engines import Engine
 
 UNKNOWN = "unknown"
 
@@ -46,137 +53,218 @@ SOCIAL = {
 
 REFERRER_KINDS = ("direct", "internal", "newsletter", "other site", "search", "social", UNKNOWN)
 
-# A hit: what is kept of a used line. Text columns are categories of few values, codes in memory.
-HIT = {
-    "visitor": pl.UInt64,
-    "time": pl.Int64,
-    "account": pl.Boolean,
-    "country": pl.Categorical,
-    "client": pl.UInt32,
-    "language": pl.Categorical,
-    "referrer_kind": pl.Categorical,
-    "referrer_site": pl.Categorical,
-    "area": pl.Categorical,
-    "product": pl.Categorical,
-    "action": pl.Categorical,
-}
-
-
-class Distinct:
-    """Answers to a question about a value, asked once per distinct value and joined back to the rows."""
-
-    def __init__(self, keys: Sequence[str], answer: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-        self.keys = list(keys)
-        self.answer = answer
-        self.known: pl.DataFrame | None = None
-
-    def join(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """``frame`` with the answer's columns, in the same order."""
-        values = frame.select(self.keys).unique()
-        new = values if self.known is None else values.join(self.known, on=self.keys, how="anti", nulls_equal=True)
-        if new.height:
-            answered = new.hstack(self.answer(new))
-            self.known = answered if self.known is None else self.known.vstack(answered)
-        assert self.known is not None
-        return frame.join(self.known, on=self.keys, how="left", nulls_equal=True, maintain_order="left")
-
 
 class Hits:
-    """Takes parsed lines and keeps pseudonymous hits and the line account."""
+    """Takes parsed lines and keeps pseudonymous hits, the line account of every file, and the days a file touches."""
 
-    def __init__(self, params: Params, period: Period, key: bytes, countries: geography.Countries) -> None:
-        self.params, self.key = params, key
-        self.start, self.end = period.bounds(params.organisation.time_zone)
-        self.account: Counter[str] = Counter({"read": 0, "used": 0, **dict.fromkeys(REASONS, 0)})
-        self.frames: list[pl.DataFrame] = []
-        bits = params.disclosure
-        self._addresses = Distinct(
-            ["address"],
-            lambda new: geography.resolve(
-                new["address"], countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits
-            ),
+    def __init__(self, params: Params, period: Period, key: bytes, countries: geography.Countries, files: int) -> None:
+        self.params, self.key, self.countries = params, key, countries
+        self.midnights = midnights(period, params.organisation.time_zone)
+        self.accounts = np.zeros((files, len(REASONS) + 1), np.int64)
+        """Of every file: lines used, and lines excluded by REASONS."""
+        self.days = np.zeros((files, self.midnights.size - 1), bool)
+        """Of every file: the days of the period that it has used lines of."""
+        self.held: list[pl.DataFrame] = []
+        self.size = 0
+        self.latest = 0
+        """About the time of the lines that were added last (epoch seconds)."""
+        self._agents: dict[str | None, int] = {}
+        self._addresses, self._accounts = Numbered(), Numbered()
+        self._named: list[pl.Series] = []
+        self._networks: dict[int, int] = {}
+        self._country, self._network = np.zeros(1, np.int16), np.zeros(1, np.int64)
+        """By the number of an address; the last is for none."""
+        self._clients = pl.DataFrame(schema=clients.SCHEMA)
+        self._visitors = np.empty((0, 2), np.uint64)
+
+    def add(self, lines: Lines, files: np.ndarray, only: np.ndarray | None = None) -> None:
+        """Adds lines, each to the hits or to the account of excluded lines.
+
+        ``files`` are the numbers of the source's files. With ``only``, a flag for each day of the period, the hits of
+        other days are left out, and nothing is added to the account.
+        """
+        client = self._client_numbers(lines.texts["agent"].values)
+        crawler = self._clients["crawler"].to_numpy()[client]
+        reason = self._reasons(lines, crawler)
+        file = files[np.zeros(reason.size, np.int64) if lines.file is None else lines.file]
+        used = np.flatnonzero(reason == 0)
+        day = np.searchsorted(self.midnights, lines.time[used], side="right") - 1
+        if only is None:
+            kinds = len(REASONS) + 1
+            counts = np.bincount(file * kinds + reason, minlength=self.accounts.size)
+            self.accounts += counts.reshape(self.accounts.shape)
+            self.days[file[used], day] = True
+        else:
+            used = used[only[day]]
+        if used.size:
+            self.held.append(self._hits(lines, used, client))
+            self.size += used.size
+            self.latest = int(np.median(lines.time[used]))
+
+    def _hits(self, lines: Lines, used: np.ndarray, client: np.ndarray) -> pl.DataFrame:
+        """The hits of the lines ``used``; ``visitor`` is a number of this run, ``client`` one of ``_agents``."""
+        code = {name: column.code[used] for name, column in lines.texts.items()}
+        values = {name: column.values for name, column in lines.texts.items()}
+        country, network = self._located(values["address"])
+        account, new = self._accounts.of(values["account"])
+        self._named.append(new)
+        account = account[code["account"]]
+        has_account = values["account"].is_not_null().to_numpy()[code["account"]]
+        client = client[code["agent"]]
+        visitor = np.where(has_account, account, (network[code["address"]] << 32) | client).astype(np.uint64)
+        visitor |= has_account.astype(np.uint64) << np.uint64(63)
+        pages = _pages(values["target"].fill_null(""), self.params).with_columns(
+            pl.col("area", "product", "action").cast(_CATEGORY)
         )
-        self._agents = Distinct(["agent"], self._describe_agents)
-        self._visitors = Distinct(["account", "network", "agent"], self._visitor_keys)
-        self._languages = Distinct(["language"], lambda new: _language(new["language"]))
-        self.clients = pl.DataFrame(schema={"client": pl.UInt32, **clients.SCHEMA})
-
-    def add(self, lines: pl.DataFrame) -> None:
-        """Adds parsed lines (columns ``sources.PARSED``), each to the hits or to the account of excluded lines."""
-        lines = self._agents.join(lines).with_columns(self._reason())
-        for reason, count in lines["reason"].value_counts().iter_rows():
-            self.account[reason or "used"] += count
-        self.account["read"] += lines.height
-        used = lines.filter(pl.col("reason").is_null())
-        if not used.height:
-            return
-        used = self._languages.join(self._addresses.join(used))
-        used = self._visitors.join(
-            used.with_columns(
-                pl.when(pl.col("account").is_null()).then("network").alias("network"),
-                pl.when(pl.col("account").is_null()).then("agent").alias("agent"),
-            )
+        newsletter = pages["newsletter"].to_numpy()[code["target"]]
+        referrers = _referrers(values["referrer"], self.params.service.hosts)
+        mails = pl.DataFrame({"referrer_kind": ["newsletter"], "referrer_site": ["none"]})
+        referrers = pl.concat([referrers, mails]).cast(_CATEGORY)  # pyright: ignore[reportArgumentType]
+        referrer = np.where(newsletter, referrers.height - 1, code["referrer"])
+        names = pl.Series(self.countries.names, dtype=pl.String).cast(_CATEGORY)
+        tags = _language(values["language"])["tag"].cast(_CATEGORY)
+        return pl.DataFrame(
+            [
+                pl.Series("visitor", visitor),
+                pl.Series("time", lines.time[used]),
+                pl.Series("account", has_account),
+                names.gather(country[code["address"]].astype(np.uint32)).alias("country"),
+                pl.Series("client", client.astype(np.uint32)),
+                tags.gather(code["language"]).alias("language"),
+                *referrers[referrer],
+                *pages.select("area", "product", "action")[code["target"]],
+            ]
         )
-        pages = used.select("target").unique()
-        used = used.join(pages.hstack(_pages(pages["target"], self.params)), on="target", how="left")
-        refs = used.select("referrer").unique()
-        used = used.join(
-            refs.hstack(_referrers(refs["referrer"], self.params.service.hosts)),
-            on="referrer",
-            how="left",
-            nulls_equal=True,
-        )
-        used = used.with_columns(
-            pl.col("account").is_not_null(),
-            referrer_kind=pl.when(pl.col("newsletter")).then(pl.lit("newsletter")).otherwise("referrer_kind"),
-            referrer_site=pl.when(pl.col("newsletter")).then(pl.lit("none")).otherwise("referrer_site"),
-            language="tag",
-        )
-        self.frames.append(used.select(pl.col(name).cast(kind) for name, kind in HIT.items()))
 
-    def frame(self) -> pl.DataFrame:
-        """All hits so far, columns HIT; ``clients`` says what a client is."""
-        return pl.concat(self.frames, rechunk=False) if self.frames else pl.DataFrame(schema=HIT)
+    def _located(self, addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+        """The country of ``addresses`` (its place in ``countries.names``), and the number of the truncated network."""
+        number, new = self._addresses.of(addresses)
+        if new.len():
+            bits = self.params.disclosure
+            country, network = geography.locate(new, self.countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits)
+            networks, which = np.unique(network, return_inverse=True)
+            network = _numbered(self._networks, networks.tolist())[which]
+            self._country = np.concatenate([self._country[:-1], country, self._country[-1:]])
+            self._network = np.concatenate([self._network[:-1], network, self._network[-1:]])
+        return self._country[number], self._network[number]
 
-    def _describe_agents(self, new: pl.DataFrame) -> pl.DataFrame:
-        found = clients.resolve(new["agent"])
-        codes = pl.int_range(self.clients.height, self.clients.height + new.height, dtype=pl.UInt32, eager=True)
-        found = found.select(codes.alias("client"), pl.all())
-        self.clients = pl.concat([self.clients, found])
-        return found.select("client", "crawler")
+    def take(self, before: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Hits (columns HIT), and what their clients are, by ``client``; the hits are held no longer.
 
-    def _visitor_keys(self, new: pl.DataFrame) -> pl.DataFrame:
-        keys = [
-            _keyed(self.key, f"account {account}" if account is not None else f"client {network} {agent}")
-            for account, network, agent in new.iter_rows()
-        ]
-        return pl.DataFrame({"visitor": pl.Series(keys, dtype=pl.UInt64)})
+        Only hits before the epoch second ``before``, or all.
+        """
+        hits = self._taken(before)
+        # A client's code is its place in the order of the keyed user agents: it does not depend on what was read first.
+        rank = self._client_keys().rank("ordinal") - 1
+        described = self._clients.drop("crawler")[rank.arg_sort()]
+        return hits.with_columns(rank.gather(hits["client"]).alias("client")), described
 
-    def _reason(self) -> pl.Expr:
-        path = pl.col("target").str.splitn("?", 2).struct.field("field_0")
-        endings = self.params.service.static_files
-        ending = (
-            path.str.extract(r"\.([A-Za-z0-9]{1,5})$").str.to_lowercase().is_in(endings) if endings else pl.lit(False)
-        )
-        status = pl.col("status")
+    def take_described(self, before: int | None = None) -> pl.DataFrame:
+        """The same hits as any engine takes them (columns ENGINE_HIT)."""
+        hits = self._taken(before)
+        numbers, which = np.unique(hits["visitor"].to_numpy(), return_inverse=True)
+        client = hits["client"]
+        day = np.searchsorted(self.midnights, hits["time"].to_numpy(), side="right") - 1
+        return hits.with_columns(
+            pl.Series("visitor", self.visitor_keys(numbers)[which].view(np.int64)),
+            pl.Series("day", day, dtype=pl.Int32),
+            self._client_keys().gather(client).alias("client"),
+            *self._clients.select(CLIENT)[client],
+            pl.selectors.categorical().cast(pl.String),
+        ).select(*ENGINE_HIT)
+
+    def _taken(self, before: int | None) -> pl.DataFrame:
+        hits = pl.concat(self.held) if self.held else pl.DataFrame(schema=HIT)
+        self.held, self.size = [], 0
+        if before is not None:
+            later = hits.filter(pl.col("time") >= before)
+            hits = hits.filter(pl.col("time") < before)
+            self.held, self.size = [later], later.height
+        return hits
+
+    def _client_keys(self) -> pl.Series:
+        """By the number of a user agent, 63 bits that put agents in one order on every engine."""
+        keys = [int.from_bytes(_keyed(self.key, f"agent {agent}")) >> 1 for agent in self._agents]
+        return pl.Series(keys, dtype=pl.Int64)
+
+    def visitor_keys(self, visitors: np.ndarray) -> np.ndarray:
+        """The keyed hashes that stand for visitors, whose numbers are distinct and sorted."""
+        known = self._visitors
+        place = np.minimum(np.searchsorted(known[:, 0], visitors), max(len(known) - 1, 0))
+        new = visitors if not len(known) else visitors[known[place, 0] != visitors]
+        if new.size:
+            accounts = pl.concat(self._named).to_list() if self._named else []
+            networks, agents = list(self._networks), list(self._agents)
+            texts = (
+                f"account {accounts[number & 0xFFFFFFFF]}" if number & _ACCOUNT
+                else f"client {networks[number >> 32]} {agents[number & 0xFFFFFFFF]}"
+                for number in new.tolist()
+            )  # fmt: skip
+            keys = b"".join(_keyed(self.key, text) for text in texts)
+            added = np.stack([new, np.frombuffer(keys, ">u8").astype(np.uint64)], axis=1)
+            known = np.concatenate([known, added])
+            self._visitors = known = known[np.argsort(known[:, 0])]
+        return known[np.searchsorted(known[:, 0], visitors), 1]
+
+    def _client_numbers(self, agents: pl.Series) -> np.ndarray:
+        values = agents.to_list()
+        if new := [agent for agent in dict.fromkeys(values) if agent not in self._agents]:
+            self._clients = pl.concat([self._clients, clients.resolve(pl.Series(new, dtype=pl.String))])
+        return _numbered(self._agents, values)
+
+    def _reasons(self, lines: Lines, crawler: np.ndarray) -> np.ndarray:
+        """Of every line 0 where it is used, else the number of its reason, from 1 in the order of REASONS."""
+        text, status = lines.texts, lines.status
+        method, target = text["method"], text["target"]
+        page = method.values.is_in(["GET", "POST", "PUT", "PATCH", "DELETE"]).fill_null(False).to_numpy()
+        path = target.values.str.splitn("?", 2).struct.field("field_0")
+        ending = path.str.extract(r"\.([A-Za-z0-9]{1,5})$").str.to_lowercase()
+        static = ending.is_in(self.params.service.static_files).fill_null(False).to_numpy()
         tests = {
-            "broken": pl.col("time").is_null(),
-            "outside period": (pl.col("time") < self.start) | (pl.col("time") >= self.end),
-            "crawler": pl.col("crawler"),
-            "probe": ~pl.col("method").is_in(["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            "broken": lines.time == BROKEN,
+            "outside period": (lines.time < self.midnights[0]) | (lines.time >= self.midnights[-1]),
+            "crawler": crawler[text["agent"].code],
+            "probe": ~page[method.code],
             "error": (status >= 400) | (status < 200),
             "redirect": (status >= 300) & (status != 304),
-            "static file": ending.fill_null(False),
+            "static file": static[target.code],
         }
-        choice: pl.Expr = pl.lit(None, pl.String)
-        for reason in reversed(REASONS):
-            choice = pl.when(tests[reason]).then(pl.lit(reason)).otherwise(choice)
-        return choice.alias("reason")
+        reason = np.zeros(status.size, np.int64)
+        for number, name in reversed(list(enumerate(REASONS, 1))):
+            reason[tests[name]] = number
+        return reason
 
 
-def _keyed(key: bytes, text: str) -> int:
+CLIENT = ("browser", "browser_version", "os", "device")
+ENGINE_HIT = {
+    name: pl.String if kind == pl.Categorical else pl.Int64 if kind.is_integer() else kind for name, kind in HIT.items()
+} | {"day": pl.Int32, **dict.fromkeys(CLIENT, pl.String)}
+"""A hit as any engine takes it: text and signed numbers (a visitor's 64 bits are read as such), day, and client."""
+_CATEGORY = pl.Categorical
+_ACCOUNT = 1 << 63
+"""Marks a visitor's number as that of an account; else its high half is a network and its low half a client."""
+
+
+def midnights(period: Period, zone: str) -> np.ndarray:
+    """The epoch second at which each day of the period begins in time zone ``zone``, and at which the period ends."""
+    tz = ZoneInfo(zone)
+    days = (*period.days, period.end)
+    return np.array([int(datetime(d.year, d.month, d.day, tzinfo=tz).timestamp()) for d in days])
+
+
+def _numbered(known: dict[Any, int], values: Iterable[Any]) -> np.ndarray:
+    """The numbers of ``values``; what is not known yet gets the next one."""
+    return np.array([known.setdefault(value, len(known)) for value in values], np.int64)
+
+
+def _keyed(key: bytes, text: str) -> bytes:
     """64 bits of BLAKE2b keyed with the period's random key: without the key, nobody can tell whose it is."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=key).digest())
+    return hashlib.blake2b(text.encode(), digest_size=8, key=key).digest()
+
+
+def account_key(key: bytes, account: str) -> int:
+    """The visitor key of an account: what its sessions are known by."""
+    return int.from_bytes(_keyed(key, f"account {account}"))
 
 
 def _language(headers: pl.Series) -> pl.DataFrame:
@@ -241,8 +329,12 @@ def _search_terms(target: str, parameter: str) -> str | None:
 
 
 def _referrers(referrers: pl.Series, own: Sequence[str]) -> pl.DataFrame:
-    rows = [_referrer(text, frozenset(h.lower() for h in own)) for text in referrers.to_list()]
-    return pl.DataFrame(rows, schema={"referrer_kind": pl.String, "referrer_site": pl.String}, orient="row")
+    """Kind and site of referrers; only what stands before the path matters, so that is looked at once."""
+    origins = Coded.of(pl.select(pl.coalesce(referrers.str.extract(r"^([^/?#]*//[^/?#]*)"), referrers)).to_series())
+    hosts = frozenset(h.lower() for h in own)
+    rows = [_referrer(text, hosts) for text in origins.values.to_list()]
+    schema = {"referrer_kind": pl.String, "referrer_site": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")[origins.code]
 
 
 def _referrer(text: str | None, own: frozenset[str]) -> tuple[str, str]:
@@ -266,58 +358,6 @@ def _referrer(text: str | None, own: frozenset[str]) -> tuple[str, str]:
     if any(label in SEARCH_ENGINES for label in labels[-3:-1]):
         return "search", site
     return "other site", site
-
-
-# ---- sessions -------------------------------------------------------------------------------------------------------
-
-_ORDER = [
-    "time",
-    "area",
-    "product",
-    "action",
-    "client",
-    "country",
-    "language",
-    "referrer_kind",
-    "referrer_site",
-    "account",
-]
-
-
-def sessions(hits: Any, gap: int) -> dict[str, Any]:
-    """Cuts each visitor's hits into sessions: a new one starts after more than ``gap`` seconds without a hit.
-
-    Frames of the answer, by name; ``session`` numbers a visitor's sessions from 1:
-
-    - ``sessions``: visitor, session, start, end (epoch seconds), hits, account, country, client, language,
-      referrer_kind, referrer_site and entry_area (of its first hit), exit_area (of its last)
-    - ``areas``: visitor, session, area, hits
-    - ``steps``: visitor, session, from_area, to_area, hits (moves between two areas)
-    - ``products``: visitor, session, product, action, hits
-    """
-    frame: Any = nw.from_native(hits)
-    earlier = nw.col("time", "area").shift(1).over("visitor", order_by=_ORDER).name.prefix("last_")
-    frame = frame.with_columns(earlier)
-    starts = nw.col("last_time").is_null() | (nw.col("time") - nw.col("last_time") > gap)
-    frame = frame.with_columns(starts=starts.cast(nw.Int64))
-    frame = frame.with_columns(session=nw.col("starts").cum_sum().over("visitor", order_by=_ORDER))
-    # The last hit of a session is the one after which the visitor's next hit starts another, or none follows.
-    frame = frame.with_columns(next=nw.col("starts").shift(-1).over("visitor", order_by=_ORDER))
-    by = ["visitor", "session"]
-    spans = frame.group_by(by).agg(start=nw.col("time").min(), end=nw.col("time").max(), hits=nw.len())
-    of_first = ["account", "country", "client", "language", "referrer_kind", "referrer_site", "area"]
-    first = frame.filter(nw.col("starts") == 1).select(*by, *of_first).rename({"area": "entry_area"})
-    last = frame.filter(nw.col("next").is_null() | (nw.col("next") == 1)).select(*by, exit_area=nw.col("area"))
-    moves = frame.filter((nw.col("starts") == 0) & (nw.col("area") != nw.col("last_area")))
-    parts = {
-        "sessions": spans.join(first, on=by, how="inner").join(last, on=by, how="inner"),
-        "areas": frame.group_by(*by, "area").agg(hits=nw.len()),
-        "steps": moves.rename({"last_area": "from_area", "area": "to_area"})
-        .group_by(*by, "from_area", "to_area")
-        .agg(hits=nw.len()),
-        "products": frame.filter(~nw.col("product").is_null()).group_by(*by, "product", "action").agg(hits=nw.len()),
-    }
-    return {name: nw.to_native(part) for name, part in parts.items()}
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -354,39 +394,93 @@ def check(spec: TableSpec) -> None:
         )
 
 
-def describe(sessions: pl.DataFrame, known: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """``sessions`` with every dimension OF_SESSION instead of the codes: the client's words and the local calendar.
+STORED = (
+    "visitor", "session", "end", "hits", "account", "country", "browser", "browser_version", "os", "device", "language",
+    "referrer_kind", "referrer_site", "entry_area", "exit_area",
+)  # fmt: skip
+"""Columns of a stored session: no address, no account, no user agent, no URL."""
 
-    ``known`` are ``Hits.clients``; month, week (ISO 8601), weekday and hour (String) are those of the session's start
-    in ``zone``.
+
+def days(
+    hits: Hits, gap: int, before: int | None = None, engine: Engine | None = None
+) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
+    """The sessions of the hits held (of those before the epoch second ``before``), cut at midnight: by day, the frames.
+
+    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String.
     """
-    moment = pl.from_epoch("start").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    if engine is not None:
+        yield from by_day(engine.sessions(hits.take_described(before), gap))
+        return
+    taken, known = hits.take(before)
+    frames = visits.sessions(taken, gap, hits.midnights.tolist(), hits.visitor_keys)
+    frames["sessions"] = pl.concat([frames["sessions"], known[frames["sessions"]["client"]]], how="horizontal").select(
+        STORED
+    )
+    for name, frame in frames.items():
+        day = np.searchsorted(hits.midnights, frame["session"].to_numpy(), side="right") - 1
+        frames[name] = frame.with_columns(day=pl.Series(day, dtype=pl.Int32))
+    yield from by_day(frames)
+
+
+def by_day(frames: dict[str, pl.DataFrame]) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
+    """Frames with a column ``day``, a day at a time and without it."""
+    parts: dict[str, dict[Any, pl.DataFrame]] = {
+        name: frame.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
+        for name, frame in frames.items()
+    }
+    for day in sorted(parts["sessions"]):
+        yield day[0], {name: some.get(day, frames[name].drop("day").clear()) for name, some in parts.items()}
+
+
+def as_stored(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame that an engine gave, as the frames that are stored: their columns, types and order of rows."""
+    frame = frame.with_columns(pl.col("visitor").reinterpret(signed=False))
+    columns = {"sessions": STORED, **{part: (*names, "hits") for part, names in visits.PARTS.items()}}[name]
+    return in_order(frame.select(*columns, "day"))
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows sorted by what names them: the same rows give the same file."""
+    return frame.sort("visitor", "session", *(c for c in frame.columns if c not in (*STORED, "day")))
+
+
+def describe(sessions: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Stored ``sessions`` with every dimension OF_SESSION: the local calendar, and the kind of visitor, are added.
+
+    month, week (ISO 8601), weekday and hour (String) are those of the session's start in ``zone``.
+    """
+    quarter = pl.col("session") // 900  # no time zone's clock moves within a quarter of an hour
+    starts = sessions.select(quarter=quarter).unique()
     regions = {code: country["region"] for code, country in geography.countries().items()}
-    return sessions.join(known.drop("crawler"), on="client", how="left").select(
-        "visitor",
-        "session",
-        "start",
-        "end",
-        "hits",
+    moment = pl.from_epoch(pl.col("quarter") * 900).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    clock = starts.with_columns(
         month=moment.dt.strftime("%Y-%m"),
         week=moment.dt.strftime("%G-W%V"),
         weekday=moment.dt.weekday().replace_strict(dict(enumerate(_WEEKDAYS, 1)), return_dtype=pl.String),
         hour=moment.dt.strftime("%H"),
-        visitor_kind=pl.when("account").then(pl.lit("account")).otherwise(pl.lit("anonymous")),
-        region=pl.col("country").cast(pl.String).replace_strict(regions, default=UNKNOWN, return_dtype=pl.String),
-        **{name: pl.col(name) for name in OF_SESSION if name not in (*CLOCK, "visitor_kind", "region")},
     )
+    rows = sessions.with_columns(quarter=quarter).join(clock, on="quarter", how="left", maintain_order="left")
+    return rows.with_columns(
+        visitor_kind=pl.when("account").then(pl.lit("account")).otherwise(pl.lit("anonymous")),
+        region=pl.col("country").replace_strict(regions, default=UNKNOWN, return_dtype=pl.String),
+    ).select("visitor", "session", "end", "hits", *OF_SESSION)
 
 
-def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> Cells:
-    """Counts the cells and margins of a table; ``frames`` are those of ``sessions`` with the clients' columns."""
+def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period, engine: Engine | None = None) -> Cells:
+    """Counts the cells and margins of a table; ``frames`` are those of ``collection.sessions``.
+
+    They are counted in memory, or by ``engine``.
+    """
+    from .disclosure import TOTAL, Cells  # here and below: collecting needs no solver
+
     check(spec)
     base, rows = _counted(spec, frames)
-    data = nw.from_native(rows)
+    some = rows.select("visitor", "hits", *spec.dimensions)
+    data = nw.from_native(engine.frame(some) if engine else some)
     counts = {
         "sessions": nw.len(),
-        "hits": nw.col("hits").sum(),
-        "people": nw.col("visitor").n_unique(),
+        "hits": nw.col("hits").sum().fill_null(0),  # of no rows
+        "people": nw.col("visitor").n_unique().fill_null(0),
     }
     wanted = list(dict.fromkeys([*spec.measures, "people"]))
     additive = [m for m in wanted if m != "people"]
@@ -398,13 +492,10 @@ def cells(spec: TableSpec, frames: dict[str, pl.DataFrame], period: Period) -> C
             part = data.group_by(*kept).agg(*aggregates) if kept else data.select(*aggregates)
             for measure in additive:
                 part = _with_largest(part, data, kept, measure, counts[measure])
-            margin = [nw.lit(TOTAL).alias(d) for d in spec.dimensions if d not in kept]
-            parts.append(
-                part.with_columns(*margin).select(
-                    *(nw.col(d).cast(nw.String) for d in spec.dimensions), *wanted, *contributors
-                )
-            )
-    frame = pl.concat([pl.DataFrame(nw.to_native(p)) for p in parts])
+            keys = (nw.col(d).cast(nw.String) if d in kept else nw.lit(TOTAL).alias(d) for d in spec.dimensions)
+            parts.append(part.select(*keys, *wanted, *contributors))
+    made = nw.to_native(nw.concat(parts))
+    frame = engine.polars(made) if engine else pl.DataFrame(made)
     return Cells(
         spec.name, spec.title, period.label, tuple(spec.dimensions), tuple(spec.measures),
         _in_order(frame, spec.dimensions), (), POPULATIONS[base], _nesting(spec, frames["sessions"]),
@@ -424,6 +515,8 @@ def _counted(spec: TableSpec, frames: dict[str, pl.DataFrame]) -> tuple[str, pl.
 
 def contributions(spec: TableSpec, frames: dict[str, pl.DataFrame], params: Params, period: Period) -> Contributions:
     """What each visitor adds to each cell of a table, with the keys that are public: what noise is added to."""
+    from .disclosure import Contributions
+
     check(spec)
     base, rows = _counted(spec, frames)
     counts = {"sessions": pl.len(), "hits": pl.col("hits").sum(), "people": pl.lit(1)}
@@ -440,6 +533,8 @@ def keys(spec: TableSpec, params: Params, period: Period) -> dict[str, tuple[str
 
     Raises WorkbookError when the table's noise needs public keys and a dimension has none.
     """
+    from .disclosure import OTHER
+
     areas = tuple(dict.fromkeys([*(rule.area for rule in params.service.areas), "Other"]))
     products = tuple(dict.fromkeys(rule.product for rule in params.service.products))
     known = geography.countries()
@@ -517,6 +612,8 @@ def _with_largest(part: Any, data: Any, kept: Sequence[str], measure: str, count
 
 def _in_order(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
     """Rows by category, weekdays as in a week, margins last."""
+    from .disclosure import TOTAL
+
     keys = []
     for name in dimensions:
         keys.append(pl.col(name) == TOTAL)

@@ -1,15 +1,14 @@
-"""The workbook of one period: the personal zone entered once (``collect``), and from then on named releases only."""
+"""The workbook of one period: named releases, made of what ``collection`` has collected, and nothing else."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -18,7 +17,13 @@ from typing import Any
 
 import polars as pl
 
-from . import folders, geography, requests, sources, technical
+from . import controls, engines, exclusions, exemption, folders, requests, technical
+from .collection import collect as collect
+from .collection import is_collected as is_collected
+from .collection import recorded as _record
+from .collection import sessions as sessions
+from .collection import state as state
+from .collection import write_private
 from .deadlines import Calendar, deadline_table, with_due_dates
 from .disclosure import (
     Cells,
@@ -27,7 +32,6 @@ from .disclosure import (
     Release,
     audit_tables,
     control,
-    leaks,
     load,
     noisy,
     release,
@@ -36,75 +40,12 @@ from .disclosure import (
     view,
 )
 from .disclosure.audit import Table
-from .params import AccessLog, Params, Period, WorkbookError
-
-FRAMES = ("sessions", "areas", "steps", "products")
-KNOWN = "known"
-"""The keyed marks of what no output may hold (``leaks.Marks``)."""
-LAYOUT = 3
-"""Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
-
-Progress = Callable[[int, int, int], None]
-"""Called with bytes read, bytes in all, and lines read."""
-
-
-# ---- the personal zone ----------------------------------------------------------------------------------------------
-
-
-def collect(params: Params, period: Period, progress: Progress | None = None) -> dict[str, Any]:
-    """Reads the raw input of ``period`` once and writes its pseudonymous sessions into the confidential zone.
-
-    Skips the reading when neither the input nor what it depends on has changed. Gives the record of the collection:
-    ``account`` (lines read, used, and excluded by reason), ``requests`` (the same of the register's rows, and its day),
-    ``inputs``, ``notes``. Raises WorkbookError, with what was there before still in place.
-    """
-    for spec in params.tables:
-        technical.check(spec)
-        technical.keys(spec, params, period)
-    zone = params.confidential(period)
-    with folders.locked(zone.with_name(f".{period.label}.lock")):
-        zone.parent.chmod(0o700)
-        found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
-        state = {"technical": _state(params, found), "requests": _state_of_requests(params)}
-        old = _record(zone)
-        if old and old["state"] == state:
-            return old
-        key = _key(zone)
-
-        def build(new: Path) -> None:
-            new.chmod(0o700)
-            if old and old["state"]["technical"] == state["technical"]:
-                for name in (*FRAMES, KNOWN):
-                    shutil.copy2(zone / f"{name}.parquet", new)
-                record = {name: old[name] for name in ("period", "account", "technical_inputs", "notes", "data")}
-            else:
-                record = _read(params, period, found, key, new, progress)
-            record |= _read_requests(params, new)
-            record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
-            _write_private(new / "key", key)
-            record |= {"layout": LAYOUT, "state": state}
-            _write_private(new / "collect.json", json.dumps(record, indent=1).encode())
-
-        folders.replace(zone, build)
-        record = _record(zone)
-        assert record is not None
-        return record
-
-
-def is_collected(params: Params, period: Period) -> bool:
-    """Whether the confidential zone holds ``period``."""
-    return _record(params.confidential(period)) is not None
+from .params import Params, Period, WorkbookError
 
 
 def is_published(params: Params, period: Period) -> bool:
     """Whether releases of ``period`` were published, so that a reader has them."""
     return bool(_versions(params, period))
-
-
-def state(params: Params, period: Period) -> dict[str, str] | None:
-    """What the collection of ``period`` was made from, as fingerprints; None where it is not collected."""
-    record = _record(params.confidential(period))
-    return record["state"] if record else None
 
 
 def close(params: Params, period: Period) -> None:
@@ -116,136 +57,6 @@ def close(params: Params, period: Period) -> None:
     for version in _versions(params, period):
         shutil.rmtree(_published(params, period, version) / "cells", ignore_errors=True)
     shutil.rmtree(zone)
-
-
-def _key(zone: Path) -> bytes:
-    path = zone / "key"
-    return path.read_bytes() if path.is_file() else secrets.token_bytes(32)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def _record(zone: Path) -> dict[str, Any] | None:
-    path = zone / "collect.json"
-    record = json.loads(path.read_text()) if path.is_file() else None
-    return record if record and record.get("layout") == LAYOUT else None
-
-
-def _state(params: Params, found: list[tuple[AccessLog, sources.Files]]) -> str:
-    """What a collection depends on, in one fingerprint: the files as they stand, and the parameters that matter."""
-    countries = params.sources.countries
-    paths = [p for _, files in found for p in files.paths] + ([params.path(countries.mmdb)] if countries.mmdb else [])
-    stats = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if p.exists() and (s := p.stat())]
-    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True, "sources": True})
-    limits = params.disclosure.model_dump(include=_COLLECTED)
-    return hashlib.sha256(json.dumps([LAYOUT, stats, kept, limits], sort_keys=True).encode()).hexdigest()
-
-
-_COLLECTED = {"ipv4_bits", "ipv6_bits", "session_gap"}
-
-
-def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
-    """What the sessions of a period follow from, in one fingerprint: what the files hold, not where and since when.
-
-    The privacy budget goes by it: the same data, collected again, gets the noise that it got before.
-    """
-    kept = params.model_dump(mode="json", include={"organisation": {"time_zone"}, "service": True})
-    limits = params.disclosure.model_dump(include=_COLLECTED)
-    files = sorted(file["fingerprint"] for file in inputs)
-    return hashlib.sha256(json.dumps([period.label, files, kept, limits], sort_keys=True).encode()).hexdigest()
-
-
-def _state_of_requests(params: Params) -> str:
-    spec = params.sources.requests
-    if not spec:
-        return ""
-    path = params.path(spec.path) if spec.path else None
-    if path:
-        stat = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
-    else:  # a database has no date: what it answers is compared
-        register = requests.read_source(spec, None, zone=params.organisation.time_zone, as_of=spec.as_of)
-        stat = register.fingerprint
-    kept = [LAYOUT, str(path), stat, spec.model_dump(mode="json"), params.organisation.time_zone]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def _read_requests(params: Params, new: Path) -> dict[str, Any]:
-    """The register of requests, validated, into the folder ``new``; a row's number stands for the request's id."""
-    spec = params.sources.requests
-    if not spec:
-        return {"requests": None, "register_inputs": []}
-    path = params.path(spec.path) if spec.path else None
-    zone = params.organisation.time_zone
-    register = requests.read_source(spec, path, zone=zone, as_of=spec.as_of or date.today())
-    kept = register.without_ids()
-    for name, frame in (("requests", kept), ("requests_excluded", register.excluded)):
-        frame.write_parquet(new / f"{name}.parquet", compression="zstd")
-        (new / f"{name}.parquet").chmod(0o600)
-    entries = [kept[name].max() for name in ("received_on", "decided_on", "response_sent_on", "executed_on")]
-    as_of = spec.as_of or max((day for day in entries if isinstance(day, date)), default=date.today())
-    record = {"account": register.account, "read": register.read, "as_of": str(as_of), "notes": list(register.notes)}
-    if path is None:
-        source = {"file": f"the query of {spec.connection}", "bytes": None, "fingerprint": register.fingerprint}
-        return {"requests": record, "register_inputs": [source]}
-    return {"requests": record, "register_inputs": [_input(params, path)]}
-
-
-def _input(params: Params, path: Path) -> dict[str, Any]:
-    return {
-        "file": os.path.relpath(path, params.root),
-        "bytes": path.stat().st_size,
-        "fingerprint": sources.fingerprint(path),
-    }
-
-
-def _read(
-    params: Params, period: Period, found: list[tuple[AccessLog, sources.Files]], key: bytes, new: Path,
-    progress: Progress | None,
-) -> dict[str, Any]:  # fmt: skip
-    mmdb = params.sources.countries.mmdb
-    countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
-    hits = technical.Hits(params, period, key, countries)
-    marks = leaks.Marks(key)
-    total = sum(path.stat().st_size for _, files in found for path in files.paths)
-    before = 0
-    notes: list[str] = []
-    for source, files in found:
-        for lines in sources.read(source, files):
-            hits.add(lines)
-            marks.add(lines)
-            if progress:
-                progress(before + files.done, total, hits.account["read"])
-        before += files.done
-        if files.missing_days:
-            notes.append(f"no log for {len(files.missing_days)} days: {', '.join(map(str, files.missing_days))}")
-        notes += [f"{path.name} is cut short: read up to the cut" for path in files.cut_short]
-    if not mmdb:
-        notes.append("countries: none were looked up (sources.countries.none)")
-    frames = technical.sessions(hits.frame(), params.disclosure.session_gap)
-    frames["sessions"] = technical.describe(frames["sessions"], hits.clients, params.organisation.time_zone)
-    frames[KNOWN] = marks.frame()
-    for name in (*FRAMES, KNOWN):
-        frames[name].write_parquet(new / f"{name}.parquet", compression="zstd", statistics=False)
-        (new / f"{name}.parquet").chmod(0o600)
-    files_read = [*(p for _, files in found for p in files.paths), *([params.path(mmdb)] if mmdb else [])]
-    inputs = [_input(params, path) for path in files_read]
-    account = dict(hits.account)
-    if account["read"] == account["outside period"] + account["broken"]:
-        raise sources.SourceError(
-            f"no line of {period.label} among the {account['read']:,} lines read ({account['broken']:,} broken); "
-            "is it the right period, and are these the right logs (sources.technical)?"
-        )
-    assert account["read"] == account["used"] + sum(account[r] for r in technical.REASONS), "a line was lost"
-    return {
-        "period": period.label,
-        "account": account,
-        "technical_inputs": inputs,
-        "notes": notes,
-        "data": _data(params, period, inputs),
-    }
 
 
 # ---- releases -------------------------------------------------------------------------------------------------------
@@ -353,10 +164,11 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     record = _record(zone)
     if record is None:
         raise WorkbookError(f"{period.label} is not collected: there is nothing to make releases of")
-    frames = {name: pl.read_parquet(zone / f"{name}.parquet") for name in FRAMES}
+    frames = sessions(params, period)
     policy = Policy(audience=params.disclosure.audience, **params.disclosure.limits)
     uncontrolled = replace(policy, people=False)
-    tables = [technical.cells(spec, frames, period) for spec in params.tables if not spec.noise]
+    engine = engines.engine(params)
+    tables = [technical.cells(spec, frames, period, engine) for spec in params.tables if not spec.noise]
     made = release([_line_account(record["account"], period)], uncontrolled)
     notes = list(record["notes"])
     if record["requests"]:
@@ -368,11 +180,26 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
             else:
                 tables.append(replace(table, exact=HANDLING) if policy.audience == "internal" else table)
         notes += record["requests"]["notes"]
+    notes += record["register_notes"]
+    if params.notice:
+        accounts = {name: one["account"] for name, one in record["registers"].items() if one["account"]}
+        made |= release([controls.register_account(accounts, period.label)], uncontrolled)
+        public = policy.audience == "public"
+        for name, table in controls.tables(controls.load(zone), period.label, public).items():
+            if name in controls.ABOUT_NOBODY:
+                made |= release([table], uncontrolled)
+            elif not public:
+                made |= release([table], replace(policy, exact=True))
+            elif name not in controls.STAFF:
+                tables.append(table)
     versions = _versions(params, period)
     controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
     made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
+    if params.exemption:
+        facts = exemption.Facts(params, period, zone, frames, record, tables, made, audit)
+        made |= release([exemption.table(facts)], uncontrolled)
     if params.disclosure.budget:
         notes.append(_ledger(params).says(period.label))
     more = {
@@ -485,19 +312,17 @@ def _cells_before(params: Params, period: Period, versions: Sequence[int]) -> di
 
 def _fingerprint(params: Params, record: dict[str, Any]) -> str:
     """Of all that a period's releases are made from."""
-    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests"})
+    chosen = params.model_dump(mode="json", include={"tables", "disclosure", "organisation", "requests", "exemption"})
     code = [Path(__file__).with_name("disclosure"), Path(__file__).with_name("requests")]
-    files = [p for folder in code for p in sorted(folder.glob("*.py"))] + [
-        Path(technical.__file__),
-        Path(__file__).with_name("deadlines.py"),
-    ]
+    files = [p for folder in code for p in sorted(folder.glob("*.py"))]
+    files += [Path(__file__).with_name(name) for name in ("technical.py", "deadlines.py", "exemption.py")]
     digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
     return hashlib.sha256(json.dumps([record["state"], chosen, digests], sort_keys=True).encode()).hexdigest()
 
 
 HANDLING = {
     "right", "month", "day", "days", "due", "on_time", "extension", "outcome", "reason_code", "letter", "identity",
-    "flow", "overdue_for", "contact", "standing", "kind", "response", "kept",
+    "came", "went", "overdue_for", "contact", "standing", "kind", "response", "kept",
 }  # fmt: skip
 """Dimensions that say when and how a request was handled, and nothing of the person.
 
@@ -542,19 +367,20 @@ def deadlines(params: Params, period: Period) -> Path:
     table = deadline_table(with_due_dates(waiting, days, params.requests.ask_within), days)
     path = zone / "deadlines.csv"
     path.unlink(missing_ok=True)
-    _write_private(path, table.sort("due", "received_on", "request_id").write_csv().encode())
+    write_private(path, table.sort("due", "received_on", "request_id").write_csv().encode())
     return path
 
 
 def _line_account(account: dict[str, int], period: Period) -> Cells:
     """Lines read = lines used + lines excluded by reason; the reasons' words are in the notes."""
+    reasons = technical.REASONS | exclusions.REASONS
     rows = {
         "used": account["used"],
-        **{reason: account[reason] for reason in technical.REASONS},
+        **{reason: account[reason] for reason in reasons},
         "Total": account["read"],
     }
     frame = pl.DataFrame(
         {"line": list(rows), "lines": list(rows.values())}, schema={"line": pl.String, "lines": pl.Int64}
     )
-    notes = tuple(f"{reason}: {why}" for reason, why in technical.REASONS.items())
+    notes = tuple(f"{reason}: {why}" for reason, why in reasons.items())
     return Cells("line_account", "What became of every log line", period.label, ("line",), ("lines",), frame, notes)

@@ -44,6 +44,9 @@ _LESS = (("people", "sessions"), ("sessions", "hits"), ("people", "hits"), ("peo
 Nesting = tuple[str, str, dict[str, tuple[str, ...]]]
 """A dimension, another one, and for each category of the first those of the second that it occurs with."""
 
+Group = tuple[str, tuple[str, ...], str]
+"""A dimension, some of its categories, and the population that is all of these together."""
+
 Cell = tuple[str, str, frozenset[tuple[str, str]]]
 """A cell of the published world: scope (a period's label, with its version), population, and categories."""
 
@@ -73,6 +76,7 @@ class Table:
     frame: pl.DataFrame
     version: int = 0
     nesting: tuple[Nesting, ...] = ()
+    groups: tuple[Group, ...] = ()
     exact: frozenset[str] = frozenset()
     """Dimensions whose counts every reader has: a cell that only these name is known, and is not withheld."""
 
@@ -131,6 +135,7 @@ def system(tables: Iterable[Table]) -> System:
         for along in table.dimensions:
             _add_lines(made, table, cells, along, seen)
     _add_nesting(made, parts)
+    _add_groups(made, parts)
     _add_balance(made)
     _add_order(made)
     before = len(made.rows)
@@ -142,7 +147,7 @@ def system(tables: Iterable[Table]) -> System:
 
 def alone(table: Table, number: int) -> Table:
     """A table that shares nothing with another one."""
-    return replace(table, population=f"{table.population} {number}", nesting=())
+    return replace(table, population=f"{table.population} {number}", nesting=(), groups=())
 
 
 def scope(table: Table, key: dict[str, str]) -> Cell:
@@ -254,6 +259,22 @@ def _add_nesting(made: System, parts: list[tuple[Table, dict]]) -> None:
                     if (place, child, parent, measure) not in done:
                         done.add((place, child, parent, measure))
                         _add_overlap(made, place, below, parent, mapping, measure)
+
+
+def _add_groups(made: System, parts: list[tuple[Table, dict]]) -> None:
+    """What some categories add up to, where that is counted in tables of its own."""
+    for table, cells in parts:
+        for dimension, categories, population in table.groups:
+            inside: dict[tuple[str, frozenset], list[Cell]] = defaultdict(list)
+            for cell in dict.fromkeys(cells.values()):
+                said = dict(cell[2])
+                if said.get(dimension) in categories:
+                    inside[cell[0], cell[2] - {(dimension, said[dimension])}].append(cell)
+            for (where, rest), pieces in inside.items():
+                for measure in table.measures:
+                    whole = made.index.get(((where, population, rest), measure))
+                    if whole is not None:
+                        _whole_and_parts(made, whole, [made.index[cell, measure] for cell in pieces], measure, set())
 
 
 def _add_overlap(

@@ -10,6 +10,7 @@ import binascii
 import bz2
 import csv
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -40,6 +41,7 @@ DEEPEST = 6
 UNPACKED = 2**30
 """A packed file of more bytes than this is not unpacked, and is a fault."""
 PIXELS = "the pixels of a picture"
+OWN = "a script of the product's own"
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,13 @@ class Grid:
 
 @dataclass
 class Contents:
-    """The texts, tables, faults and skipped parts of the files that were read."""
+    """The texts, tables, faults and skipped parts of the files that were read.
 
+    ``scripts`` are the SHA-256 (hex) of scripts that come with the product: one that is the same to the byte holds
+    nothing of the input, whatever its numbers look like.
+    """
+
+    scripts: frozenset[str] = frozenset()
     grids: list[Grid] = field(default_factory=list)
     faults: list[tuple[str, str, str]] = field(default_factory=list)
     """File, place, and why it could not be read."""
@@ -408,7 +415,9 @@ class _Markup(HTMLParser):
             kind, text = self.script, "".join(self.parts)
             self.script, self.parts = "", []
             place = f"{self.where}, {tag} of line {self.at}".lstrip(", ")
-            if "json" in kind:
+            if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() in self.into.scripts:
+                self.into.skip(OWN)
+            elif "json" in kind:
                 self.into.read(text.encode("utf-8", "surrogatepass"), place, ".json")
             else:
                 _lines(self.into, text, self.where, self.at)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import html
 import ipaddress
 import json
 import quopri
 import re
-import socket
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,11 +22,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
 
+from ..marks import (
+    ACCOUNT,
+    ADDRESS,
+    AGENT,
+    MACHINE,
+    QUERY,
+    SHORTEST_ACCOUNT,
+    VISITOR,
+    is_account,
+    is_token,
+    mark,
+    packed,
+)
+from ..marks import (
+    ADDRESS_BITS as ADDRESS_BITS,
+)
 from ..params import WorkbookError
 from .audit import TOTAL
 from .contents import LARGEST_COUNT, Contents, Grid, kind_of
@@ -77,105 +91,7 @@ class Checked:
             )
 
 
-# ---- the marks of known values --------------------------------------------------------------------------------------
-
-ACCOUNT, ADDRESS, AGENT, QUERY, VISITOR = (
-    "an account of the input", "an address of the input", "a user agent of the input",
-    "a value of a query in the input", "a visitor key",
-)  # fmt: skip
-SHORTEST_ACCOUNT = 4
-PLAIN_NUMBER = 8
-"""A number of fewer digits can't be told from a count, so an account that is one is not looked for."""
-ADDRESS_BITS = 28
-"""Bits kept of the mark of an IPv4 address: with the key, each mark fits 16 or more of all the addresses there are."""
-SHORTEST_QUERY = 10
-
-
-class Marks:
-    """Takes parsed log lines, and keeps of each distinct account, address, user agent and query value a keyed mark.
-
-    Without the key a mark tells nothing. With it, a value can be tried; of an IPv4 address (there are few enough to try
-    them all) the mark is so short that many addresses fit.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        self._parts: dict[str, list[pl.Series]] = {ACCOUNT: [], ADDRESS: [], AGENT: [], QUERY: []}
-
-    def add(self, lines: pl.DataFrame) -> None:
-        """Adds lines (columns ``address``, ``account``, ``agent``, ``target``, ``referrer``), used or not."""
-        for kind, column in ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent")):
-            self._note(kind, lines[column])
-        for column in ("target", "referrer"):
-            asked = lines[column].drop_nulls()
-            asked = asked.filter(asked.str.contains("?", literal=True)).unique()
-            self._note(QUERY, asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode())
-
-    def _note(self, kind: str, values: pl.Series) -> None:
-        parts = self._parts[kind]
-        parts.append(values.drop_nulls().unique().alias("value"))
-        if sum(part.len() for part in parts[1:]) > max(2_000_000, parts[0].len()):
-            self._parts[kind] = [pl.concat(parts).unique()]
-
-    def frame(self) -> pl.DataFrame:
-        """``kind``, ``bits`` (how many of the mark's are kept) and ``mark`` (UInt64), sorted: no order of the input."""
-        found: dict[tuple[str, int], set[int]] = {}
-        for kind, parts in self._parts.items():
-            for value in pl.concat(parts).unique().to_list() if parts else []:
-                for content in _marked(kind, value):
-                    bits = ADDRESS_BITS if kind == ADDRESS and len(content) == 4 else 64
-                    found.setdefault((kind, bits), set()).add(mark(self.key, kind, content) >> (64 - bits))
-        rows = [(kind, bits, one) for (kind, bits), marks in found.items() for one in marks]
-        schema = {"kind": pl.String, "bits": pl.UInt8, "mark": pl.UInt64}
-        return pl.DataFrame(rows, schema=schema, orient="row").sort("kind", "bits", "mark")
-
-
-def mark(key: bytes, kind: str, content: bytes) -> int:
-    """64 bits of BLAKE2b with the period's key; the kind is part of what is hashed."""
-    return int.from_bytes(hashlib.blake2b(kind.encode() + b"\0" + content, digest_size=8, key=key).digest())
-
-
-def _marked(kind: str, value: str) -> Iterator[bytes]:
-    """What is hashed of a value of the input: nothing, where it can't be looked for."""
-    if kind == ADDRESS:
-        if packed := _packed(value):
-            yield packed
-    elif kind == AGENT:
-        if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value:
-            yield value.strip().casefold().encode()
-    elif kind == ACCOUNT:
-        if _is_account(value):
-            yield value.strip().casefold().encode()
-    else:
-        text = unquote_plus(value.partition("=")[2]).strip().casefold()
-        if _is_token(text):
-            yield text.encode()
-
-
-def _is_account(text: str) -> bool:
-    text = text.strip()
-    return len(text) >= (PLAIN_NUMBER if text.isdigit() else SHORTEST_ACCOUNT)
-
-
-def _is_token(text: str) -> bool:
-    """Whether a query's value looks made for one person: long, of letters and digits, and no date or time."""
-    return (
-        len(text) >= SHORTEST_QUERY
-        and any(c.isdigit() for c in text)
-        and any(c.isalpha() for c in text)
-        and not re.fullmatch(r"[\d.:+tzqw-]+", text)
-    )
-
-
-def _packed(text: str) -> bytes:
-    """An address as 4 or 16 bytes; a mapped IPv4 address is that address; empty for what is no address."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            packed = socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        return packed[12:] if packed.startswith(bytes(10) + b"\xff\xff") else packed
-    return b""
+# ---- known values ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -189,12 +105,14 @@ class Known:
     @classmethod
     def read(cls, zone: Path) -> Known | None:
         """From the folder that ``collect`` wrote; None where the period is closed."""
-        if not (zone / "known.parquet").is_file():
+        if not (zone / "known").is_dir():
             return None
-        frame = pl.read_parquet(zone / "known.parquet")
+        files = sorted((zone / "known").iterdir())
+        frame = pl.concat([pl.read_parquet(file) for file in files]).unique().sort("kind", "bits", "mark")
         marks = {key: part["mark"].to_numpy() for key, part in frame.partition_by(
             "kind", "bits", as_dict=True, include_key=False).items()}  # fmt: skip
-        visitors = pl.read_parquet(zone / "sessions.parquet", columns=["visitor"])["visitor"].unique().sort()
+        days = sorted((zone / "days" / "sessions").iterdir())
+        visitors = pl.concat([pl.read_parquet(day, columns=["visitor"]) for day in days])["visitor"].unique().sort()
         return cls((zone / "key").read_bytes(), marks, visitors.to_numpy())  # pyright: ignore[reportArgumentType]
 
     def holds(self, kind: str, contents: Sequence[bytes]) -> np.ndarray:
@@ -285,10 +203,6 @@ def _addresses(text: str, versions: bool = False) -> Iterator[str]:
 
 def _matches(pattern: re.Pattern[str], text: str) -> Iterator[str]:
     return (found[0] for found in pattern.finditer(text))
-
-
-MACHINE = "HeadlessChrome/"
-"""A browser without a window is nobody's; it writes its name into a PDF that it prints."""
 
 
 def _agents(text: str) -> Iterator[str]:
@@ -421,8 +335,8 @@ def _numbers(text: str, published: frozenset[int]) -> Iterator[tuple[str, bytes]
         if max(numbers := [int(found[n]) for n in (1, 3, 4, 5)]) <= 255:
             yield ADDRESS, bytes(numbers)
     for written in _addresses(text, versions=True):
-        if packed := _packed(written):
-            yield ADDRESS, packed
+        if address := packed(written):
+            yield ADDRESS, address
 
 
 def _known(
@@ -443,15 +357,15 @@ def _known(
             note(AGENT, token.casefold().encode(), texts)
         for spelled in set(_spellings(token)):
             folded = spelled.casefold()
-            if _is_token(folded):
+            if is_token(folded):
                 note(QUERY, folded.encode(), texts)
-            if _is_account(folded) and len(folded) <= 64 and not (folded in words and not _has_digit(folded)):
+            if is_account(folded) and len(folded) <= 64 and not (folded in words and not _has_digit(folded)):
                 note(ACCOUNT, folded.encode(), texts)
     whole = said.filter(pl.col("said").str.len_chars().is_between(SHORTEST_ACCOUNT, 1000))
     for number, text in whole.iter_rows():
         folded = text.strip().casefold()
         note(AGENT, folded.encode(), [number])
-        if len(folded) <= 64 and _is_account(folded) and " " in folded:
+        if len(folded) <= 64 and is_account(folded) and " " in folded:
             note(ACCOUNT, folded.encode(), [number])
     for number, text in said.filter(pl.col("said").str.contains(r"[A-Za-z]/\d")).iter_rows():
         for found in _AGENT.finditer(text):
@@ -589,7 +503,8 @@ class Rules:
 
     ``parameters`` is the text of the run's parameters: what stands there was given, and is not from the input, unless
     it is a known value. ``words`` are the product's own (no account is told from them). ``category`` and ``label`` say
-    how a category and a column are shown; ``period`` gives the names of a release's period.
+    how a category and a column are shown; ``period`` gives the names of a release's period. ``scripts`` are those of
+    the product itself, by their SHA-256 (``Contents.scripts``).
     """
 
     threshold: int = DEFAULT_THRESHOLD
@@ -600,14 +515,15 @@ class Rules:
     category: Callable[[str, str], str] = lambda dimension, value: value
     label: Callable[[str], str] = lambda name: name
     period: Callable[[str], Iterable[str]] = field(default=lambda name: (name,))
+    scripts: frozenset[str] = frozenset()
 
 
 def check(folder: Path, rules: Rules | None = None) -> Checked:
     """Looks through every file under ``folder``, as a reader gets it."""
     if not folder.is_dir():
         raise LeakError(f"{folder}: no such folder; give the folder whose files are to be looked through")
-    rules = rules or Rules(threshold=_threshold(folder))
-    contents = Contents()
+    rules = rules or Rules(threshold=threshold_of(folder))
+    contents = Contents(rules.scripts)
     kinds: dict[str, int] = {}
     size = 0
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -676,7 +592,7 @@ def _found(said: pl.DataFrame, rules: Rules) -> Iterator[tuple[int, str]]:
         yield from _known(said, rules.known, frozenset(published), frozenset(words))
 
 
-def _threshold(folder: Path) -> int:
+def threshold_of(folder: Path) -> int:
     """The threshold under which the folder was made, where its manifest says it."""
     try:
         noted = json.loads((folder / "manifest.json").read_text("utf-8"))

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from . import audit
-from .audit import TOTAL, Nesting, Table
+from .audit import TOTAL, Group, Nesting, Table
 from .rules import RULES, dominance, full, p_percent, under_threshold
 from .suppression import Protected, protect
 
@@ -92,6 +92,7 @@ class Release:
     population: str = ""
     """What is counted: tables of one population have the same margins."""
     nesting: tuple[Nesting, ...] = ()
+    groups: tuple[Group, ...] = ()
     seal: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -190,7 +191,7 @@ def trend(releases: Iterable[Release]) -> Release:
     frame = pl.concat([r.frame.select(pl.lit(r.period).alias("period"), pl.all()) for r in parts])
     return Release(
         last.name, last.title, last.period, ("period", *last.dimensions), last.measures, frame, last.policy,
-        last.notes, last.audit, last.population, last.nesting, _SEAL,
+        last.notes, last.audit, last.population, last.nesting, last.groups, _SEAL,
     )  # fmt: skip
 
 
@@ -201,8 +202,8 @@ class Cells:
     ``frame`` holds every cell and every margin: one String column per dimension (``Total`` for a margin), the measures
     (Int64, the first of them additive over the dimensions) and ``people`` (Int64: the distinct people in the cell); for
     the dominance rules also ``largest_MEASURE`` and ``second_MEASURE`` (Int64: what the two largest contributors
-    have). Tables of one ``population`` count the same things, so that they share their margins. ``nesting`` is
-    what a reader knows of the categories, as ``audit.Table`` has it.
+    have). Tables of one ``population`` count the same things, so that they share their margins. ``nesting`` and
+    ``groups`` are what a reader knows of the categories, as ``audit.Table`` has it.
     """
 
     name: str
@@ -218,6 +219,7 @@ class Cells:
     """Two dimensions that never have the same category."""
     exact: frozenset[str] = frozenset()
     """Dimensions whose counts are published as they are: so is a cell that only these name, and every reader has it."""
+    groups: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,7 @@ def control(
             t.measures,
             t.frame,
             nesting=t.nesting,
+            groups=t.groups,
             exact=t.exact,
         )
         for t in whole
@@ -535,7 +538,7 @@ def _sealed(table: Cells, policy: Policy, held: pl.Series, said: str) -> Release
     )
     return Release(
         table.name, table.title, table.period, table.dimensions, table.measures, frame, policy, table.notes, said,
-        table.population or table.name, table.nesting, _SEAL,
+        table.population or table.name, table.nesting, table.groups, _SEAL,
     )  # fmt: skip
 
 
@@ -553,7 +556,7 @@ def view(release: Release, version: int = 0) -> Table:
     """A release as a reader has it: what ``known`` takes (with a version of 1 or more), and an audit starts from."""
     return Table(
         release.name, release.period, release.population, release.dimensions, release.measures, release.frame, version,
-        release.nesting,
+        release.nesting, release.groups,
     )  # fmt: skip
 
 
@@ -575,6 +578,7 @@ def load(folder: Path) -> tuple[dict[str, Release], dict[str, Any]]:
     for noted in more.pop("releases"):
         noted |= {k: tuple(noted[k]) for k in ("dimensions", "measures", "notes")}
         noted["nesting"] = tuple((c, p, {k: tuple(v) for k, v in of.items()}) for c, p, of in noted["nesting"])
+        noted["groups"] = tuple((d, tuple(of), population) for d, of, population in noted["groups"])
         noted |= {"policy": Policy(**noted["policy"]), "frame": pl.read_parquet(folder / f"{noted['name']}.parquet")}
         made[noted["name"]] = Release(**noted, seal=_SEAL)
     return made, more

@@ -25,5 +25,6 @@ from .statistics import shares_differ as shares_differ
 from .statistics import waiting as waiting
 from .statistics import wilson as wilson
 from .trackers import TRACKERS as TRACKERS
+from .trackers import mapping_of as mapping_of
 from .trackers import read_export as read_export
 from .trackers import read_source as read_source

@@ -1,4 +1,4 @@
-"""The register of requests: its schema, declared once, and reading it from CSV, Parquet, XLSX and SQL.
+"""The register of requests: its schema, declared once, and reading it from CSV, Parquet and XLSX.
 
 A register holds one row per *request line*: a message that asks for access and erasure is one case and two lines.
 """
@@ -6,7 +6,6 @@ A register holds one row per *request line*: a message that asks for access and 
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ class Column:
     """A column of the schema; ``required`` says that every row must have a value."""
 
     name: str
-    kind: Literal["text", "enum", "country", "boolean", "date", "moment"]
+    kind: Literal["text", "enum", "country", "boolean", "date", "moment", "time", "number", "code", "codes"]
     doc: str
     required: bool = False
     allowed: tuple[str, ...] = ()
@@ -40,7 +39,10 @@ class Column:
         """The type in the frame that the readers give."""
         if self.kind == "enum":
             return pl.Enum(self.allowed)
-        return {"boolean": pl.Boolean, "date": pl.Date, "moment": pl.Date}.get(self.kind, pl.String)
+        return {
+            "boolean": pl.Boolean, "date": pl.Date, "moment": pl.Date, "time": pl.Datetime("us", "UTC"),
+            "number": pl.Int64, "codes": pl.List(pl.String),
+        }.get(self.kind, pl.String)  # fmt: skip
 
     @property
     def output(self) -> str:
@@ -57,6 +59,10 @@ class Column:
             "boolean": "true or false",
             "date": f"a date as 2026-07-01, or a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
             "moment": f"a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
+            "time": f"a time with its offset as 2026-07-01T09:30:00+03:00, {_YEARS}",
+            "number": "a whole number of at least 0",
+            "code": "an identifier of at most 80 characters, without spaces",
+            "codes": "identifiers without spaces, parted by semicolons",
         }[self.kind]
 
 
@@ -153,7 +159,8 @@ class RegisterMapping:
     ``columns``: the file's column for a column of the schema. ``values``: per column of the schema, the schema's value
     (None for empty) for a value of the file. ``fill``: a value for a column that the file does not have; None says that
     it is not known. ``zone``: the time zone of times that carry no offset. ``date_format``: how the file writes dates
-    and times, where not as ISO 8601 (``%d.%m.%Y``, chrono's codes). ``separator``: of a CSV file.
+    and times, where not as ISO 8601 (``%d.%m.%Y``, chrono's codes). ``separator``: of a CSV file. ``schema``: the
+    columns of the register that is read, those of requests unless another is given.
 
     Raises RegisterError for a column or value that the schema does not have.
     """
@@ -164,18 +171,19 @@ class RegisterMapping:
     zone: str | None = None
     date_format: str | None = None
     separator: str = ","
+    schema: Mapping[str, Column] = field(default_factory=lambda: SCHEMA)
 
     def __post_init__(self) -> None:
         problems = [
-            f"{part}: the schema has no column {name}; it has {', '.join(SCHEMA)}"
+            f"{part}: the schema has no column {name}; it has {', '.join(self.schema)}"
             for part in ("columns", "values", "fill")
             for name in getattr(self, part)
-            if name not in SCHEMA
+            if name not in self.schema
         ]
         known = [(f"values.{n}", n, v) for n, vs in self.values.items() for v in vs.values()]
         known += [(f"fill.{n}", n, v) for n, v in self.fill.items()]
         for part, name, value in known:
-            column = SCHEMA.get(name)
+            column = self.schema.get(name)
             if column and column.kind == "enum" and value is not None and value not in column.allowed:
                 problems.append(f"{part}: {value!r} is not {column.form}")
         problems += [f"fill.{n}: is also in columns; keep one of them" for n in self.fill if n in self.columns]
@@ -207,14 +215,6 @@ class Register:
         """Rows read, used, and excluded by reason: read = used + the rest."""
         counts = dict(self.excluded["reason"].value_counts().iter_rows())
         return {"read": self.read, "used": self.requests.height, **{r: counts[r] for r in EXCLUSIONS if r in counts}}
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what was read: the same rows in the same order, the same fingerprint."""
-        digest = hashlib.sha256()
-        for frame in (self.requests, self.excluded):
-            digest.update(frame.write_csv().encode())
-        return digest.hexdigest()
 
     def without_ids(self) -> pl.DataFrame:
         """``requests`` with ids that say nothing: a request's row in the source, and the first row of its case."""
@@ -254,48 +254,37 @@ def read_register(
     unknown value of an enum, up to MOST; and when the file is missing or not readable. A row that contradicts itself
     (EXCLUSIONS) is excluded and counted, never mended.
     """
-    path, mapping = Path(path), mapping or RegisterMapping()
+    return _settle(_read_file(path, zone, mapping or RegisterMapping()), as_of, ())
+
+
+def read_frame(path: str | Path, *, zone: str, mapping: RegisterMapping) -> pl.DataFrame:
+    """Every row of a register in a file, with the columns and types of ``mapping.schema``, in the file's order.
+
+    For registers of any schema; reads and raises as ``read_register`` does, and excludes no row.
+    """
+    return _read_file(path, zone, mapping).drop(ROW)
+
+
+def _read_file(path: str | Path, zone: str, mapping: RegisterMapping) -> pl.DataFrame:
+    path = Path(path)
     if not path.is_file():
         raise RegisterError(str(path), ["no such file"])
     kind = path.suffix.lower().removeprefix(".") if path.suffix.lower() != ".gz" else "csv"
     if kind == "parquet":
-        return validate(lambda: pl.scan_parquet(path), path.name, zone, mapping, as_of)
+        return checked(lambda: pl.scan_parquet(path), path.name, zone, mapping)
     if kind in ("xlsx", "xlsm"):
         frame = _read_xlsx(path, mapping)
-        return validate(lambda: frame.lazy(), path.name, zone, mapping, as_of)
+        return checked(lambda: frame.lazy(), path.name, zone, mapping)
     if kind not in ("csv", "txt", "tsv"):
-        raise RegisterError(path.name, [f"no reader for .{kind}; there are csv, csv.gz, parquet, xlsx and SQL"])
+        raise RegisterError(
+            path.name, [f"no reader for .{kind}; there are csv, csv.gz, parquet and xlsx (or a database)"]
+        )
     separator = "\t" if kind == "tsv" else mapping.separator
     try:
-        return validate(
-            lambda: pl.scan_csv(path, separator=separator, infer_schema=False), path.name, zone, mapping, as_of
-        )
+        return checked(lambda: pl.scan_csv(path, separator=separator, infer_schema=False), path.name, zone, mapping)
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
         # Polars' own messages quote the line, and with it a person.
         raise RegisterError(path.name, _csv_problems(path, separator)) from None
-
-
-def read_sql(
-    query: str, connection: Any, *, zone: str = "Europe/Helsinki", mapping: RegisterMapping | None = None,
-    as_of: date | None = None,
-) -> Register:  # fmt: skip
-    """Reads a register from a query over an open DB-API or SQLAlchemy connection; as ``read_register`` otherwise.
-
-    Only the schema's columns are fetched: the query is wrapped in one that selects them.
-    """
-    mapping = mapping or RegisterMapping()
-    query = query.strip().rstrip(";")
-    try:
-        names = pl.read_database(f"SELECT * FROM ({query}) AS register WHERE 1 = 0", connection).columns
-        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
-        fields = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted) or "1"
-        frame = pl.read_database(f"SELECT {fields} FROM ({query}) AS register", connection, infer_schema_length=None)
-    except Exception as error:  # noqa: BLE001 - each driver has an error class of its own
-        # A database's own message may quote a value, and with it a person.
-        raise RegisterError(
-            "the query", [f"the database refused it ({type(error).__name__}); try it in the database's own client"]
-        ) from None
-    return validate(lambda: frame.lazy(), "the query", zone, mapping, as_of)
 
 
 # ---- validation -----------------------------------------------------------------------------------------------------
@@ -313,6 +302,14 @@ def validate(
 
     Columns of text are parsed; dates, times and booleans of a typed source are taken as they are. Raises RegisterError.
     """
+    return _settle(checked(scan, where, zone, mapping), as_of, notes)
+
+
+def checked(scan: Callable[[], pl.LazyFrame], where: str, zone: str, mapping: RegisterMapping) -> pl.DataFrame:
+    """Raw rows with the columns and types of ``mapping.schema``, and ``_row`` for the row's number in its source.
+
+    ``scan`` may be called twice. Raises RegisterError.
+    """
     raw = scan().collect_schema()
     _check_columns(raw, where, mapping)
     steps, faults = _expressions(raw, zone, mapping)
@@ -320,13 +317,13 @@ def validate(
     # In steps, so that no value is parsed once more for everything that is made of it.
     for step in steps[1:]:
         lines = lines.with_columns(step)
-    names = [column.output for column in SCHEMA.values()]
+    names = [column.output for column in mapping.schema.values()]
     frame = lines.select(ROW, *names, _faulty=pl.any_horizontal([fault.when for fault in faults])).collect(
         engine="streaming"
     )
     if frame["_faulty"].any():
         raise RegisterError(where, *_problems(lines, faults))
-    return _settle(frame.drop("_faulty"), as_of, notes)
+    return frame.drop("_faulty")
 
 
 ROW = "_row"
@@ -340,7 +337,7 @@ def _numbered(rows: pl.LazyFrame, raw: pl.Schema) -> pl.LazyFrame:
 
 def _check_columns(raw: pl.Schema, where: str, mapping: RegisterMapping) -> None:
     problems = []
-    for name in SCHEMA:
+    for name in mapping.schema:
         source = mapping.source(name)
         if name in mapping.fill:
             continue
@@ -373,21 +370,21 @@ Steps = tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]
 
 
 def _expressions(raw: pl.Schema, zone: str, mapping: RegisterMapping) -> tuple[Steps, list[_Fault]]:
-    """In steps the columns of REQUESTS, with the helping ones that the faults need; and the faults.
+    """In steps the schema's columns, with the helping ones that the faults need; and the faults.
 
     ``_given_NAME`` says that the source has a value there, ``_naive_NAME`` that it is a time without a zone, and
     ``_raw_NAME`` is the value of an enum before it is mapped.
     """
     steps: Steps = ([], [], [])
     faults: list[_Fault] = []
-    for column in SCHEMA.values():
+    for column in mapping.schema.values():
         if column.name in mapping.fill:
             text, dtype = pl.lit(mapping.fill[column.name], pl.String), pl.String()
         else:
             source = mapping.source(column.name)
             text, dtype = pl.col(source), raw[source]
         if isinstance(dtype, pl.Categorical | pl.Enum) or (
-            column.kind in ("text", "enum", "country") and dtype != pl.String
+            column.kind in ("text", "enum", "country", "code", "codes", "number") and dtype != pl.String
         ):
             text, dtype = text.cast(pl.String), pl.String()
         before = text
@@ -428,6 +425,19 @@ def _parse(
         text = text.cast(pl.String).str.to_lowercase()
         value = pl.when(text.is_in(["true", "1"])).then(True).when(text.is_in(["false", "0"])).then(False)
         found = [_Fault(column, unread, f"is not {column.form}")]
+    elif column.kind == "number":
+        # A spreadsheet's whole numbers come as 3.0.
+        number = text.str.replace(r"\.0+$", "").str.to_integer(strict=False, dtype=pl.Int64)
+        value, found = pl.when(number >= 0).then(number), [_Fault(column, unread, f"is not {column.form}")]
+    elif column.kind == "code":
+        value = pl.when(text.str.contains(r"^\S{1,80}$")).then(text)
+        found = [_Fault(column, unread, f"is not {column.form}")]
+    elif column.kind == "codes":
+        listed = pl.when(text.str.contains(r"^[^\s;]{1,80}(; ?[^\s;]{1,80})*$")).then(text)
+        value = listed.str.replace_all(" ", "", literal=True).str.split(";")
+        found = [_Fault(column, unread, f"is not {column.form}")]
+    elif column.kind == "time":
+        return _parse_time(steps, column, text, dtype, zone, mapping)
     elif column.kind in ("date", "moment"):
         return _parse_day(steps, column, text, dtype, zone, mapping)
     steps[0].append(value.alias(column.output))
@@ -498,6 +508,48 @@ def _parse_day(
     return [
         _Fault(column, naive, say_zone),
         _Fault(column, no_date & ~naive, f"is no date that can be; it must be {column.form}"),
+    ]
+
+
+def _parse_time(
+    steps: Steps, column: Column, text: pl.Expr, dtype: pl.DataType, zone: str, mapping: RegisterMapping
+) -> list[_Fault]:
+    """A time to the second, in UTC. It must say its offset, unless the mapping says which zone the register is in."""
+    name, own, form = column.name, mapping.zone, mapping.date_format
+    naive, step = pl.lit(False), steps[0]
+    if isinstance(dtype, pl.Datetime):
+        value = text if dtype.time_zone else _in_zone(text, own or zone)
+        naive = _given(column) if not dtype.time_zone and own is None else naive
+    elif dtype != pl.String:
+        value = pl.lit(None, pl.Datetime("us", "UTC"))
+    elif form:
+        offset = "%z" in form or "%:z" in form
+        parsed = text.str.to_datetime(form, strict=False, time_zone="UTC" if offset else None)
+        value = parsed if offset else _in_zone(parsed, own or zone)
+        naive = pl.col(column.output).is_not_null() if not offset and own is None else naive
+    else:
+        longer, day, local, offset = (pl.col(f"_{part}_{name}") for part in ("longer", "day", "local", "offset"))
+        steps[0].extend(
+            [
+                pl.when(text.str.contains(_MOMENT)).then(text).alias(f"_longer_{name}"),
+                text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).alias(f"_day_{name}"),
+            ]
+        )
+        steps[1].extend([_local(longer, day).alias(f"_local_{name}"), _offset(longer).alias(f"_offset_{name}")])
+        second = longer.str.extract(r"^.{16}:([0-5]\d)").cast(pl.Int8).cast(pl.Int64).fill_null(0) * 1_000_000
+        unzoned = longer.is_not_null() & offset.is_null()
+        moment = (local - pl.duration(minutes=offset)).dt.replace_time_zone("UTC")
+        bare = _in_zone(pl.when(unzoned).then(local), own or zone).dt.convert_time_zone("UTC")
+        value = pl.coalesce(moment, bare) + second.cast(pl.Duration("us"))
+        naive, step = (unzoned if own is None else naive), steps[2]
+    value = value.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC")).dt.truncate("1s")
+    step.append(value.alias(column.output))
+    no_time = _given(column) & ~pl.col(column.output).dt.date().is_between(_FIRST, _LAST).fill_null(False)
+    naive = naive.fill_null(False)
+    say_zone = "has no time zone; write its offset, or say which zone the register is in (zone)"
+    return [
+        _Fault(column, naive, say_zone),
+        _Fault(column, no_time & ~naive, f"is no time that can be; it must be {column.form}"),
     ]
 
 
@@ -659,7 +711,7 @@ def _read_xlsx(path: Path, mapping: RegisterMapping) -> pl.DataFrame:
         book = read_excel(path)
         head = book.load_sheet(0, n_rows=0)
         names = [column.name for column in head.available_columns()]
-        wanted = [name for name in dict.fromkeys(map(mapping.source, SCHEMA)) if name in names]
+        wanted = [name for name in dict.fromkeys(map(mapping.source, mapping.schema)) if name in names]
         return book.load_sheet(0, use_columns=wanted).to_polars() if wanted else pl.DataFrame(schema=names)
     except FastExcelError:
         raise RegisterError(

@@ -8,7 +8,7 @@ can be compared. Requests about data held for customers (role ``processor``) are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations
 from math import exp, floor, log, sqrt
@@ -17,7 +17,7 @@ from statistics import NormalDist
 import polars as pl
 
 from ..deadlines import ASK_WITHIN, ONE_MONTH, Calendar, due_date, explain, moved_days, with_due_dates
-from ..disclosure import TOTAL, Cells, Nesting, Release
+from ..disclosure import TOTAL, Cells, Group, Nesting, Release
 from .register import EXCLUSIONS, OUTCOMES, REASON_CODES, RIGHTS, SUBJECT_GROUPS, UNANSWERED_ENDS, Register, repeated
 
 DUE = ("overdue", "due in 7 days", "due in 8–30 days", "due in 31–90 days", "due later")
@@ -33,6 +33,8 @@ STANDS = (*ENDED, *OPEN)
 CLOSED = ("closed", "open")
 KEPT = ("on time", "not on time")
 EXTENDED = ("extended", "not extended")
+CAME = ("open at the start", "received")
+WENT = ("closed", "open at the end")
 CONTACT = ("after a request", "without a request before")
 STANDING = ("answered", "open")
 CALIFORNIA = (
@@ -60,6 +62,11 @@ _POPULATIONS = {
         "requests_on_time", "requests_on_time_by_month", "requests_on_time_by_outcome", "requests_on_time_by_group",
         "requests_on_time_by_channel",
     ),
+    "requests closed": ("requests_by_outcome",),
+    "requests refused": ("requests_by_ground", "requests_refusal_letters"),
+    "requests open": ("requests_open",),
+    "requests overdue": ("requests_overdue",),
+    "requests falling due": ("requests_falling_due",),
 }  # fmt: skip
 """What tables count, where several count the same: those share their margins.
 
@@ -71,6 +78,16 @@ _NESTING: dict[str, Nesting] = {
     "on_time": ("on_time", "kept", {**dict.fromkeys(ON_TIME[1:], KEPT[1:]), ON_TIME[0]: KEPT[:1]}),
 }
 """Of dimensions whose categories are parts of another one's: which."""
+_GROUPED: dict[str, tuple[Group, ...]] = {
+    "requests_by_outcome": (("outcome", REFUSED, "requests refused"),),
+    "requests_open": (("due", DUE[:1], "requests overdue"), ("due", DUE[1:], "requests falling due")),
+    "requests_flow": (
+        ("came", CAME[1:], "requests received"),
+        ("went", WENT[:1], "requests closed"),
+        ("went", WENT[1:], "requests open"),
+    ),
+}
+"""Of tables whose categories are counted in tables of their own: which, and as what."""
 _POPULATION = {table: population for population, tables in _POPULATIONS.items() for table in tables}
 
 
@@ -185,10 +202,10 @@ def request_tables(
             "requests_complaints", "Complaints", ["contact", "standing"], _complaints(own, first),
             "Complaints received in the period: whether the same case holds an earlier request, and where they stand.",
         ),
-        _without_total(make.table(
-            "requests_flow", "Open requests from start to end", ["flow"], _flow(own, first),
-            "Open at the start and received together are ended and open at the end together.",
-        )),
+        make.table(
+            "requests_flow", "Open requests from start to end", ["came", "went"], _flow(own, first),
+            "Open at the start and received together are closed and open at the end together.",
+        ),
         *_life_tables(make, own, first, day),
         make.table(
             "requests_processor", "Requests about data held for customers", ["right"],
@@ -288,6 +305,7 @@ class _Maker:
             (note,),
             _POPULATION.get(name, ""),
             tuple(_NESTING[d] for d in dimensions if d in _NESTING and name in _POPULATION),
+            groups=_GROUPED.get(name, ()),
         )
 
 
@@ -304,7 +322,7 @@ def _named(frame: pl.DataFrame, dimensions: list[str]) -> list[pl.Expr]:
 _ORDERS = {
     "right": RIGHTS, "due": DUE, "on_time": ON_TIME, "extension": EXTENSIONS, "identity": IDENTITY, "days": VERIFIED,
     "subject_group": SUBJECT_GROUPS, "reason_code": REASON_CODES, "letter": TOLD,
-    "outcome": OUTCOMES, "flow": ("open at the start", "received", "ended", "open at the end"),
+    "outcome": OUTCOMES, "came": CAME, "went": WENT,
     "overdue_for": OVERDUE, "stands": STANDS, "open": CLOSED, "kept": KEPT, "extended": EXTENDED,
     "contact": CONTACT, "standing": STANDING,
     "response": CALIFORNIA,
@@ -424,12 +442,6 @@ def _verified() -> pl.Expr:
     )  # fmt: skip
 
 
-def _without_total(table: Cells) -> Cells:
-    """Of categories that are no parts of a whole."""
-    (dimension,) = table.dimensions
-    return replace(table, frame=table.frame.filter(pl.col(dimension) != TOTAL))
-
-
 def _complaints(own: pl.LazyFrame, first: date) -> pl.LazyFrame:
     """Complaints received since ``first``: ``contact``, whether their case holds an earlier or simultaneous request."""
     is_complaint = pl.col("right") == "complaint"
@@ -443,14 +455,12 @@ def _complaints(own: pl.LazyFrame, first: date) -> pl.LazyFrame:
 
 
 def _flow(own: pl.LazyFrame, first: date) -> pl.LazyFrame:
+    """Requests that were open at some time in the period, by where they came from and where they went."""
     before, ended = pl.col("received_on") < first, pl.col("ended_on")
-    kinds = {
-        "open at the start": before & (ended.is_null() | (ended >= first)),
-        "received": ~before,
-        "ended": ended >= first,
-        "open at the end": ended.is_null(),
-    }
-    return pl.concat([own.filter(rule).with_columns(flow=pl.lit(name)) for name, rule in kinds.items()])
+    return own.filter(ended.is_null() | (ended >= first)).with_columns(
+        came=pl.when(before).then(pl.lit(CAME[0])).otherwise(pl.lit(CAME[1])),
+        went=pl.when(ended.is_null()).then(pl.lit(WENT[1])).otherwise(pl.lit(WENT[0])),
+    )
 
 
 _WAITED = {

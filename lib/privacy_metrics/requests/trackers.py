@@ -21,10 +21,8 @@ counted.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -34,7 +32,7 @@ from typing import Any
 import polars as pl
 
 from ..params import RequestRegister
-from .register import ROW, Register, RegisterError, RegisterMapping, read_register, read_sql, validate
+from .register import ROW, Register, RegisterError, RegisterMapping, read_register, validate
 
 _UNKNOWN: dict[str, str | None] = dict.fromkeys(
     (
@@ -59,23 +57,21 @@ class _Tracker:
     json: bool = False
 
 
+def mapping_of(spec: RequestRegister) -> RegisterMapping:
+    """How the register of ``sources.requests`` becomes the schema's."""
+    return RegisterMapping(spec.columns, spec.values, spec.fill, spec.zone, spec.date_format, spec.separator)
+
+
 def read_source(
-    spec: RequestRegister, path: Path | None, *, zone: str = "Europe/Helsinki", as_of: date | None = None
+    spec: RequestRegister, path: Path, *, zone: str = "Europe/Helsinki", as_of: date | None = None
 ) -> Register:
-    """The register of ``sources.requests``: a table by its file's suffix, a tracker's export, or a database query.
+    """The register of ``sources.requests`` in a file: a table by its suffix, or a tracker's export.
 
     Raises RegisterError.
     """
-    mapping = RegisterMapping(spec.columns, spec.values, spec.fill, spec.zone, spec.date_format, spec.separator)
-    if spec.kind == "sql":
-        assert spec.query
-        assert spec.connection
-        with _connected(spec.connection) as connection:
-            return read_sql(spec.query, connection, zone=zone, mapping=mapping, as_of=as_of)
-    assert path
     if spec.kind == "table":
-        return read_register(path, zone=zone, mapping=mapping, as_of=as_of)
-    return read_export(spec.kind, path, zone=zone, mapping=mapping, as_of=as_of)
+        return read_register(path, zone=zone, mapping=mapping_of(spec), as_of=as_of)
+    return read_export(spec.kind, path, zone=zone, mapping=mapping_of(spec), as_of=as_of)
 
 
 def read_export(
@@ -115,44 +111,6 @@ def _merged(known: RegisterMapping, given: RegisterMapping) -> RegisterMapping:
     return RegisterMapping(
         columns, values, fill, given.zone or known.zone, given.date_format or known.date_format, separator
     )
-
-
-def _connected(address: str) -> Any:
-    """An open DB-API connection that closes itself: to ``postgresql://``, ``sqlite:`` or ``duckdb:``.
-
-    The address may be ``$NAME`` of an environment variable, so that no password stands in a parameters file; an error
-    never quotes it.
-    """
-    given = os.environ.get(address[1:]) if address.startswith("$") else address
-    if not given:
-        raise RegisterError("sources.requests.connection", [f"the environment variable {address[1:]} is not set"])
-    kind, _, rest = given.partition(":")
-    opened: Any = None
-    try:
-        if kind in ("postgresql", "postgres"):
-            from adbc_driver_postgresql import dbapi
-
-            opened = dbapi.connect(given)
-        elif kind == "sqlite":
-            import sqlite3
-
-            opened = sqlite3.connect(f"file:{rest.removeprefix('//')}?mode=ro", uri=True)
-        elif kind == "duckdb":
-            import duckdb
-
-            opened = duckdb.connect(rest.removeprefix("//"), read_only=True)
-    except ImportError as error:
-        raise RegisterError(
-            "sources.requests.connection", [f"reading {kind} needs the package {error.name}: install it"]
-        ) from None
-    except Exception:  # noqa: BLE001 - each driver has an error class of its own
-        # A driver's own message may quote the address, and with it a password.
-        raise RegisterError("sources.requests.connection", [f"the {kind} database can't be opened"]) from None
-    if opened is None:
-        raise RegisterError(
-            "sources.requests.connection", ["must begin with postgresql://, sqlite: or duckdb:, or be $NAME"]
-        )
-    return contextlib.closing(opened)
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

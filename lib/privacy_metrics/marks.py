@@ -1,0 +1,143 @@
+"""Marks of what no output may hold: keyed hashes of the accounts, addresses, user agents and query values of the input.
+
+``collect`` makes them, the leak check (``disclosure.leaks``) asks them, and they go with the period's key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from urllib.parse import unquote_plus
+
+import numpy as np
+import polars as pl
+
+from .sources.combined import Coded, Lines, Numbered
+
+ACCOUNT, ADDRESS, AGENT, QUERY, VISITOR = (
+    "an account of the input", "an address of the input", "a user agent of the input",
+    "a value of a query in the input", "a visitor key",
+)  # fmt: skip
+SHORTEST_ACCOUNT = 4
+PLAIN_NUMBER = 8
+"""A number of fewer digits can't be told from a count, so an account that is one is not looked for."""
+ADDRESS_BITS = 28
+"""Bits kept of the mark of an IPv4 address: with the key, each mark fits 16 or more of all the addresses there are."""
+SHORTEST_QUERY = 10
+MACHINE = "HeadlessChrome/"
+"""A browser without a window is nobody's; it writes its name into a PDF that it prints."""
+
+
+class Marks:
+    """Takes parsed log lines, and keeps of each distinct account, address, user agent and query value a keyed mark.
+
+    Without the key a mark tells nothing. With it, a value can be tried; of an IPv4 address (there are few enough to try
+    them all) the mark is so short that many addresses fit. What each file holds is known by itself, so that a file that
+    has gone takes its marks with it.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._numbers = {kind: Numbered() for kind in (ACCOUNT, ADDRESS, AGENT, QUERY)}
+        self._new: dict[str, list[pl.Series]] = {kind: [] for kind in self._numbers}
+        self._seen: dict[tuple[int, str], list[np.ndarray]] = {}
+        self._marks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def add(self, lines: Lines, files: np.ndarray | None = None) -> None:
+        """Adds lines, used or not; ``files`` are the numbers of the files that ``lines.file`` speaks of."""
+        if lines.file is None or not lines.time.size:
+            parts = [(0, slice(None))]
+        else:  # a file's lines stand together
+            first = np.flatnonzero(np.append(True, lines.file[1:] != lines.file[:-1]))
+            ends = np.append(first[1:], lines.file.size)
+            parts = [(int(lines.file[a]), slice(a, b)) for a, b in zip(first, ends, strict=True)]
+        for number, rows in parts:
+            file = number if files is None else int(files[number])
+            for kind, column in ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent")):
+                self._note(file, kind, _present(lines.texts[column], rows))
+            for column in ("target", "referrer"):
+                asked = _present(lines.texts[column], rows)
+                asked = asked.filter(asked.str.contains("?", literal=True))
+                self._note(file, QUERY, asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode().drop_nulls())
+
+    def _note(self, file: int, kind: str, values: pl.Series) -> None:
+        numbers, new = self._numbers[kind].of(values)
+        self._new[kind].append(new)
+        parts = self._seen.setdefault((file, kind), [])
+        parts.append(numbers.astype(np.uint32))
+        if sum(part.size for part in parts[1:]) > max(1_000_000, parts[0].size):
+            parts[:] = [np.unique(np.concatenate(parts))]
+
+    def of_file(self, file: int) -> pl.DataFrame:
+        """Marks of a file: ``kind``, ``bits`` (how many are kept), ``mark`` (UInt64), in no order of the input."""
+        found = [pl.DataFrame(schema={"kind": pl.String, "bits": pl.UInt8, "mark": pl.UInt64})]
+        for kind in self._numbers:
+            if parts := self._seen.get((file, kind)):
+                bits, marks = self._of_values(kind)
+                numbers = np.unique(np.concatenate(parts))
+                frame = pl.DataFrame({"bits": bits[numbers], "mark": marks[numbers]}).filter(pl.col("bits") > 0)
+                found.append(frame.select(pl.lit(kind).alias("kind"), "bits", "mark"))
+        return pl.concat(found).unique().sort("kind", "bits", "mark")
+
+    def _of_values(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Bits and mark of every value by its number, hashed once; no bits where it can't be looked for."""
+        bits, marks = self._marks.get(kind, (np.empty(0, np.uint8), np.empty(0, np.uint64)))
+        if new := self._new[kind]:
+            contents = [_marked(kind, value) for values in new for value in values.to_list()]
+            kept = [(ADDRESS_BITS if kind == ADDRESS and len(c) == 4 else 64) if c else 0 for c in contents]
+            hashed = [mark(self.key, kind, c) >> (64 - n) if n else 0 for c, n in zip(contents, kept, strict=True)]
+            bits, marks = np.append(bits, np.array(kept, np.uint8)), np.append(marks, np.array(hashed, np.uint64))
+            self._new[kind], self._marks[kind] = [], (bits, marks)
+        return bits, marks
+
+
+def _present(column: Coded, rows: slice) -> pl.Series:
+    """The values of a column that stand in some of the rows."""
+    there = np.zeros(column.values.len(), bool)
+    there[column.code[rows]] = True
+    return column.values.filter(pl.Series(there)).drop_nulls()
+
+
+def mark(key: bytes, kind: str, content: bytes) -> int:
+    """64 bits of BLAKE2b with the period's key; the kind is part of what is hashed."""
+    return int.from_bytes(hashlib.blake2b(kind.encode() + b"\0" + content, digest_size=8, key=key).digest())
+
+
+def _marked(kind: str, value: str) -> bytes:
+    """What is hashed of a value of the input: nothing, where it can't be looked for."""
+    if kind == ADDRESS:
+        return packed(value)
+    if kind == AGENT:
+        return value.strip().casefold().encode() if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value else b""
+    if kind == ACCOUNT:
+        return value.strip().casefold().encode() if is_account(value) else b""
+    text = unquote_plus(value.partition("=")[2]).strip().casefold()
+    return text.encode() if is_token(text) else b""
+
+
+def is_account(text: str) -> bool:
+    """Whether a text is long enough to be told from other words and numbers."""
+    text = text.strip()
+    return len(text) >= (PLAIN_NUMBER if text.isdigit() else SHORTEST_ACCOUNT)
+
+
+def is_token(text: str) -> bool:
+    """Whether a query's value looks made for one person: long, of letters and digits, and no date or time."""
+    return (
+        len(text) >= SHORTEST_QUERY
+        and any(c.isdigit() for c in text)
+        and any(c.isalpha() for c in text)
+        and not re.fullmatch(r"[\d.:+tzqw-]+", text)
+    )
+
+
+def packed(text: str) -> bytes:
+    """An address as 4 or 16 bytes; a mapped IPv4 address is that address; empty for what is no address."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            content = socket.inet_pton(family, text)
+        except (OSError, ValueError):
+            continue
+        return content[12:] if content.startswith(bytes(10) + b"\xff\xff") else content
+    return b""

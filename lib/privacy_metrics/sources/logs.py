@@ -1,0 +1,245 @@
+"""Files of log lines: which hold a period, their content in blocks, and the combined format read in batches.
+
+The frames made here hold personal data (addresses, accounts, user agents); they live in memory only, inside
+``collect``, and are turned into pseudonymous hits by ``technical``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import sys
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..params import LogFiles, Params, Period, WorkbookError
+from .combined import Lines, parse
+
+BLOCK = 24 << 20
+"""Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
+CHUNK = 4 << 20
+PARSERS = 2
+"""Blocks parsed at a time."""
+
+
+class SourceError(WorkbookError):
+    """A source that is missing or unreadable; the message names the file."""
+
+
+@dataclass
+class Files:
+    """The files of one source for a period, and what is missing or damaged among them."""
+
+    paths: list[Any]
+    """Each a Path, or a file of an object store (``stores.Remote``)."""
+    missing_days: list[date] = field(default_factory=list)
+    cut_short: list[Any] = field(default_factory=list)
+    done: int = 0
+    """Bytes read so far, as they stand on disk."""
+    notes: list[str] = field(default_factory=list)
+    """What a report must say of the source."""
+
+
+def find(source: LogFiles, params: Params, period: Period) -> Files:
+    """The files that hold ``period``: a file, a glob, or one file a day, with the days around for late rotation.
+
+    Raises SourceError when nothing is found, or when a day of the period has no file and that is not allowed.
+    """
+    if "{date}" not in source.path:
+        paths = _glob(params, source.path)
+        if not paths:
+            raise SourceError(f"sources.technical.path: {source.path}: no such file in {params.root}")
+        return Files(paths)
+    around = [period.first - timedelta(days=1), *period.days, period.end]
+    by_day = {day: _glob(params, source.path.replace("{date}", day.isoformat())) for day in around}
+    missing = [day for day in period.days if not by_day[day]]
+    if len(missing) == len(period.days):
+        raise SourceError(
+            f"sources.technical.path: {source.path}: no file for any day of {period.label} in {params.root}"
+        )
+    if missing and not source.allow_missing_days:
+        days = ", ".join(map(str, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise SourceError(
+            f"sources.technical.path: {source.path}: no file for {days}; "
+            "restore it, or set allow_missing_days: true to report without these days"
+        )
+    return Files([path for day in around for path in by_day[day]], missing)
+
+
+def _glob(params: Params, pattern: str) -> list[Any]:
+    if "://" in pattern:
+        from . import stores  # only then is a store's client loaded
+
+        return [*stores.find(pattern)]
+    path = params.path(pattern)
+    if not any(c in pattern for c in "*?["):
+        return [path] if path.is_file() else []
+    anchor = Path(path.anchor)
+    return sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file())
+
+
+def fingerprint(path: Any) -> str:
+    """SHA-256 over a file's size and its first and last MiB: tells a changed log without reading all of it again."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 20))
+        if size > 2 << 20:
+            file.seek(-(1 << 20), 2)
+        digest.update(file.read())
+    return digest.hexdigest()
+
+
+def read(files: Files, *, language: bool) -> Iterator[Lines]:
+    """The lines of ``files`` of the combined format in batches; ``Lines.file`` says in which of ``files.paths``.
+
+    A compressed file that ends before its end is read as far as it goes and noted in ``files.cut_short``. Raises
+    SourceError, with the file's name, for one that cannot be read.
+    """
+    # One thread reads and decompresses; two parse, as numpy and Polars let go of the interpreter's lock. They want it
+    # back more often than every five milliseconds, or they wait for each other longer than they work.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(PARSERS) as parsers:
+            blocks = _blocks(files)
+            coming = reader.submit(next, blocks, None)
+            parsing: deque[Future[Lines]] = deque()
+            while (block := coming.result()) is not None or parsing:
+                if block is not None:
+                    coming = reader.submit(next, blocks, None)
+                    parsing.append(parsers.submit(_parsed, block, language))
+                if block is None or len(parsing) > PARSERS:
+                    yield parsing.popleft().result()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _parsed(block: list[tuple[int, bytes]], language: bool) -> Lines:
+    lines = parse(*(part for _, part in block), language=language)
+    counts = [part.count(b"\n") for _, part in block]
+    return replace(lines, file=np.repeat(np.array([file for file, _ in block], np.uint32), counts))
+
+
+def blocks(files: Files) -> Iterator[bytes]:
+    """The content of the files in blocks of whole lines; each is read and decompressed while the one before is parsed.
+
+    Raises SourceError, with the file's name, for one that cannot be read.
+    """
+    with ThreadPoolExecutor(1) as ahead:
+        found = (b"".join(part for _, part in block) for block in _blocks(files))
+        coming = ahead.submit(next, found, None)
+        while (block := coming.result()) is not None:
+            coming = ahead.submit(next, found, None)
+            yield block
+
+
+def blocks_by_file(files: Files) -> Iterator[tuple[Any, Iterator[bytes]]]:
+    """Each file with its blocks, for formats whose files begin with a header; ``files`` is kept up to date."""
+    for path in files.paths:
+        before, one = files.done, Files([path])
+
+        def counted(before: int = before, one: Files = one) -> Iterator[bytes]:
+            for block in blocks(one):
+                files.done = before + one.done
+                yield block
+
+        yield path, counted()
+        files.done = before + one.done
+        files.cut_short += one.cut_short
+
+
+def _blocks(files: Files) -> Iterator[list[tuple[int, bytes]]]:
+    """The content of the files, one after the other, in blocks of about BLOCK bytes: parts of whole lines by file."""
+    parts: list[tuple[int, bytes]] = []
+    size = 0
+    for file, path in enumerate(files.paths):
+        for chunk in _chunks(path, files):
+            size += len(chunk)
+            if size < BLOCK or not (cut := chunk.rfind(b"\n") + 1):
+                parts.append((file, chunk))
+                continue
+            yield [*parts, (file, chunk[:cut])]
+            parts, size = [(file, chunk[cut:])] if cut < len(chunk) else [], len(chunk) - cut
+        if parts and not parts[-1][1].endswith(b"\n"):  # a last line without its end must not run into the next file
+            parts.append((file, b"\n"))
+    if parts:
+        yield parts
+
+
+def _chunks(path: Any, files: Files) -> Iterator[bytes]:
+    before = files.done
+    try:
+        with path.open("rb") as raw:
+            content = _opened(raw)
+            while chunk := content.read1(CHUNK):
+                files.done = before + raw.tell()
+                yield chunk
+    except EOFError:
+        files.cut_short.append(path)
+    except (OSError, zlib.error) as error:
+        if "Truncated compressed stream" in str(error):  # what pyarrow says of zstd
+            files.cut_short.append(path)
+            return
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
+    files.done = before + path.stat().st_size
+
+
+def _opened(raw: BufferedReader) -> Any:
+    """The content of a file, decompressed where its first bytes say so, whatever it is called."""
+    first = raw.peek(4)[:4]
+    if first[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=raw)
+    if first == b"\x28\xb5\x2f\xfd":
+        return _Zstd(pa.CompressedInputStream(raw, "zstd"))
+    if first and Path(raw.name).suffix in (".gz", ".zst"):
+        raise OSError(f"its content is not what its name {Path(raw.name).suffix} says")
+    return raw
+
+
+class _Zstd:
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def read1(self, size: int) -> bytes:
+        # Of a frame that is cut short, pyarrow gives nothing of the read that meets the cut: so many small ones.
+        return self.stream.read(min(size, 1 << 16))
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file's first bytes are those of gzip or zstd."""
+    with path.open("rb") as file:
+        first = file.read(4)
+    return first[:2] == b"\x1f\x8b" or first == b"\x28\xb5\x2f\xfd"
+
+
+def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[Lines]:
+    """The lines of a plain file of the combined format that begin within ``size`` bytes from ``start``, in batches.
+
+    Read part by part, every line of a file is read once. Raises SourceError for a file that cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if start:  # a line that begins at the first byte is this part's, one that began before is not
+                file.seek(start - 1)
+                file.readline()
+            while (left := start + size - file.tell()) > 0:
+                block = file.read(min(left, BLOCK))
+                if not block:
+                    return
+                if not block.endswith(b"\n"):
+                    block += file.readline()
+                yield parse(block, language=language)
+    except OSError as error:
+        raise SourceError(f"{path}: not readable ({error.strerror}); restore the file") from None

@@ -1,0 +1,111 @@
+"""Clickstream kept as records: Parquet and CSV files with a mapping of their columns."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from ..params import Columns, LogFiles
+from . import logs
+from .combined import split
+from .logs import Files, SourceError
+from .records import BATCH, gathered, locate, parsed
+
+
+class Parquet(LogFiles, Columns):
+    """Parquet files, one row per request."""
+
+    kind: Literal["parquet"]
+
+
+class Csv(LogFiles, Columns):
+    """CSV files with a header, plain or gzip or zstd: one line per request, and no field over several lines."""
+
+    kind: Literal["csv"]
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
+    """The rows of ``files`` in batches, columns PARSED; only the mapped columns are read.
+
+    Raises SourceError, with the file's name, for one that can't be read or lacks a column.
+    """
+    for path in files.paths:
+        try:
+            with path.open("rb") as raw:
+                file = pq.ParquetFile(raw)
+                found = locate(file.schema_arrow.names, source, str(path))
+                columns = list(dict.fromkeys(found.values()))
+                for batch in file.iter_batches(BATCH, columns=columns):
+                    frame = pl.DataFrame(pl.from_arrow(batch))
+                    yield parsed(frame, source, found, str(path))
+        except (OSError, pa.ArrowException):
+            raise SourceError(
+                f"{path}: not readable as Parquet; restore the file, or take it out of the source"
+            ) from None
+        files.done += path.stat().st_size
+
+
+def read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
+    """The lines of ``files`` after each one's header in batches, columns PARSED.
+
+    A line with an open quote, or with more or fewer fields than the header, is broken by itself. Raises SourceError for
+    a header that lacks a column.
+    """
+    return gathered(_read_csv(source, files))
+
+
+def _read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
+    for path, blocks in logs.blocks_by_file(files):
+        names: list[str] = []
+        found: dict[str, str] = {}
+        for block in blocks:
+            lines = split(block).str.strip_suffix("\r")
+            if not names:
+                names = next(csv.reader([lines[0].removeprefix("\ufeff")], delimiter=source.separator), [])
+                found = locate(names, source, str(path))
+                if twice := sorted(name for name in set(found.values()) if names.count(name) > 1):
+                    raise SourceError(f"{path}: column {', '.join(twice)} stands twice; keep one of them")
+                lines = lines[1:]
+            if lines.len():
+                yield parsed(rows(lines, names, source.separator), source, found, str(path))
+
+
+def rows(lines: pl.Series, names: list[str], separator: str) -> pl.DataFrame:
+    """The fields of CSV ``lines`` as text, one row a line: empty fields are null, and so is all of a broken line."""
+    quoted = lines.str.contains('"', literal=True)
+    bare = lines
+    if quoted.any():
+        bare = lines.str.replace_all(r'"[^"]*"', "")  # what is left has a quote where one is open
+    whole = (bare.str.count_matches(separator, literal=True) == len(names) - 1) & (lines != "")
+    odd: dict[int, list[str | None]] = {}
+    if quoted.any():
+        field = rf'(?:"(?:[^"]|"")*"|[^"{re.escape(separator)}]*)'
+        written = lines.str.contains(rf"^{field}(?:{re.escape(separator)}{field})*$")
+        # Quotes where no CSV writer puts them: read line by line.
+        for n in (whole & ~written & ~bare.str.contains('"', literal=True)).arg_true():
+            fields = next(csv.reader([lines[n]], delimiter=separator), [])
+            if len(fields) == len(names):
+                odd[n] = [value or None for value in fields]
+        whole = whole & written
+    columns = [f"{n}" for n in range(len(names))]
+    schema = dict.fromkeys(columns, pl.String)
+    frame = pl.DataFrame(schema=schema)
+    if whole.any():
+        text = "\n".join(lines.filter(whole)).encode()
+        frame = pl.read_csv(text, separator=separator, has_header=False, schema=schema)
+    others = pl.DataFrame(list(odd.values()), schema=schema, orient="row")
+    broken = pl.DataFrame(schema=schema).clear(lines.len() - frame.height - others.height)
+    row = pl.select(row=pl.int_range(lines.len())).to_series()
+    rest = row.filter(~whole & ~row.is_in(list(odd)))
+    place = pl.concat([row.filter(whole), pl.Series(list(odd), dtype=row.dtype), rest])
+    frame = pl.concat([frame, others, broken])[place.arg_sort()]
+    # Of a name that stands twice, the mapping takes none: locate has seen to that.
+    return frame.select(pl.col(f"{names.index(name)}").alias(name) for name in dict.fromkeys(names))
