@@ -94,7 +94,7 @@ def test_every_promise_of_the_sample_has_evidence(made: Params) -> None:
 def test_the_registers_in_the_confidential_zone_are_private_and_hold_no_reference_to_a_person(made: Params) -> None:
     zone = made.confidential(Period.parse("2026Q3"))
     paths = sorted(zone.glob("register_*.parquet"))
-    assert len(paths) == 30
+    assert len(paths) == 31
     for path in [*paths, zone / "exceptions.parquet", zone / "controls.json"]:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     kept = pl.read_parquet(zone / "register_consents.parquet").write_csv()
@@ -309,7 +309,7 @@ def test_controls_json_fits_its_schema_and_a_wrong_one_does_not(book: workbook.W
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     validator.validate(told)
-    assert len(told["promises"]) == 58
+    assert len(told["promises"]) == 63
     broken = next(p for p in told["promises"] if p["id"] == "N09")
     assert broken["layers"]["notice"] == {"verdict": "broken", "exceptions": 1, "since": "2026-09-02"}
     assert [h["verdict"] for h in broken["history"]] == ["kept", "kept", "broken"]

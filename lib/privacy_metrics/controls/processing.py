@@ -116,6 +116,7 @@ def legal_grounds(scope: Scope, processing_activities: pl.DataFrame) -> pl.DataF
     "notice",
     "policy",
     about="things",
+    risk="outputs could not be aggregated, and the reason is recorded",
 )
 def aggregate_trends(scope: Scope, analytics_outputs: pl.DataFrame, *, fewest: int = 10) -> pl.DataFrame:
     """Where an aggregate was not possible and the reason is recorded, the promise is at risk."""
