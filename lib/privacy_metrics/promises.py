@@ -383,7 +383,8 @@ def _part(name: str, figures: dict[str, int | None]) -> str:
     dash where the period has none."""
     if name not in figures:
         return "–"
-    count, all_, over = figures[name], figures.get(name.partition(" of ")[2]), figures.get(name.partition(" per ")[2])
+    known = {one.partition(" of ")[0]: count for one, count in figures.items()}
+    count, all_, over = figures[name], known.get(name.partition(" of ")[2]), known.get(name.partition(" per ")[2])
     if count is not None and over:
         return f"{number(count)} ({count / over:.1f} each)"
     return number(count) + (f" ({100 * count / all_:.0f} %)" if count is not None and all_ else "")

@@ -272,7 +272,7 @@ class Systems(Register):
 
 
 class AnalyticsOutputs(Register):
-    """A table, chart or data set made for trend analysis: one row per output."""
+    """A table, chart or data set made for trend analysis: one row per output; the workbook adds its tables."""
 
     output_id = _code("the output", required=True)
     made_on = _date("when", required=True)
