@@ -461,6 +461,7 @@ CASES: dict[str, list[Case]] = {
         ({"days": 7, "most_share": 0.7}, [[
             {"clarification_requested_on": "2026-07-13"}, {"clarification_requested_on": "2026-07-14"}, {},
         ]], {"policy": [3]}),
+        ({"days": 7, "most_share": 0.5}, [[{"clarification_requested_on": "2026-07-13"}, {}]], {}),
         ({"days": 7, "most_share": 0.6}, [[
             {"clarification_requested_on": "2026-07-13"}, {"clarification_requested_on": "2026-07-14"}, {},
         ]], {"policy": [3], "warns": [2, 3]}),
