@@ -184,6 +184,11 @@ class _Block:
         buffers = [None, pa.py_buffer(view), pa.py_buffer(self.bytes)]
         return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.string_view(), length.size, buffers)))
 
+    def quoted(self, marks: np.ndarray) -> pl.Series:
+        """The texts from each quote or line end to the next, in one step for all; views, nothing is copied."""
+        buffers = [None, pa.py_buffer(np.append(marks, self.size)), pa.py_buffer(self.bytes)]
+        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), marks.size, buffers)))
+
     def moments(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Epoch seconds of the stamps at ``place``, and whether each is one: a day that exists, two digits an item."""
         day, year, clock, zone = (self.words[place + at] for at in (0, 6, 14, 22))
@@ -272,7 +277,9 @@ def _plain(
         kept: Any = slice(None)
     else:
         kept = np.flatnonzero(fits)
-    requests = Coded.of(block.texts((quote[0] + 1)[kept], quote[1][kept]))
+    quoted = block.quoted(marks)
+    at = first[rows][kept]
+    requests = _unquoted(quoted, at)
     parts = requests.values.to_frame("request").select(_request()).unnest("request").with_columns(known=_known_target())
     known = parts["known"].to_numpy()[requests.code] & (status[kept] >= 100) & (status[kept] <= 599)
     texts = {
@@ -280,9 +287,9 @@ def _plain(
         "account": Coded(account, heads.code[kept]),
         "method": Coded(parts["method"], requests.code),
         "target": Coded(parts["target"], requests.code),
-        "referrer": _optional(block.texts((quote[2] + 1)[kept], quote[3][kept])),
-        "agent": _optional(block.texts((quote[4] + 1)[kept], quote[5][kept])),
-        "language": _optional(block.texts(spoken[0][kept], spoken[1][kept]))
+        "referrer": _optional(_unquoted(quoted, at + 2)),
+        "agent": _optional(_unquoted(quoted, at + 4)),
+        "language": _optional(Coded.of(block.texts(spoken[0][kept], spoken[1][kept])))
         if language
         else Coded(pl.Series([None], dtype=pl.String), np.zeros(known.size, np.uint32)),
     }
@@ -300,8 +307,13 @@ def _heads(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
     return address, account.set(account == "-", None), plain.to_numpy()
 
 
-def _optional(texts: pl.Series) -> Coded:
-    coded = Coded.of(texts)
+def _unquoted(quoted: pl.Series, at: np.ndarray) -> Coded:
+    """The texts after the quotes ``at``, with which those of ``quoted`` begin."""
+    coded = Coded.of(quoted.gather(at))
+    return Coded(coded.values.str.slice(1), coded.code)
+
+
+def _optional(coded: Coded) -> Coded:
     return Coded(coded.values.set(coded.values.is_in(["-", ""]), None), coded.code)
 
 
