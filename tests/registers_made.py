@@ -80,6 +80,7 @@ PLAIN: dict[str, dict[str, str]] = {
         "informed_on": "2026-08-01",
     },
     "retention": {"subject_group": "user", "relationship_ended_on": "2026-07-10"},
+    "retention_runs": {"system_id": "s", "retention_rule": "R1", "run_on": "2026-08-03", "overdue": "0"},
     "prospects": {"source": "direct", "obtained_on": "2026-07-10"},
     "prospect_reviews": {"done_on": "2026-08-20", "in_scope": "10", "reviewed": "10", "corrected": "1", "deleted": "0"},
     "prospect_decisions": {"decided_at": "2026-08-03T12:00:00+03:00", "decided_by": "human", "effect": "contact"},

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -30,7 +31,9 @@ from attacker import (
     told_by_a_lone_contributor,
 )
 from company import company, line
-from privacy_metrics import workbook
+from privacy_metrics import requests, workbook
+from privacy_metrics.deadlines import Calendar
+from privacy_metrics.disclosure import Policy, control
 from privacy_metrics.params import Params, Period
 from privacy_metrics.reports import export_releases
 
@@ -120,6 +123,19 @@ def test_nothing_is_recovered_from_the_samples_three_quarters(quarters: list[Pat
             for value in cell.values()
         )
     assert beyond_exact_counts(tried.found) == []
+
+
+def test_requests_told_to_the_public_give_nothing_away(tmp_path: Path) -> None:
+    if not (ROOT / "sample" / "requests.csv").is_file():
+        pytest.skip("no sample: make it with privacy-metrics sample sample")
+    first, last, as_of = date(2026, 7, 1), date(2026, 9, 30), date(2026, 10, 1)
+    register = requests.read_register(ROOT / "sample" / "requests.csv", as_of=as_of)
+    tables = requests.request_tables(register, Calendar("FI"), first, last, as_of, "2026Q3")
+    told = [table for table in tables if table.name not in requests.ABOUT_NOBODY]
+    export_releases(control(told, Policy(10, "public"))[0].values(), tmp_path / "2026Q3", "Requests")
+    tried = attack([tmp_path / "2026Q3"])
+    assert tried.tried > 500
+    assert (tried.found, tried.dropped) == ([], [])
 
 
 def beyond_exact_counts(found: list[Value]) -> list[Value]:

@@ -60,10 +60,11 @@ def outcomes() -> Release:
 
 def life_table(rows: list[tuple[int, int, int, int]], policy: Policy | None = None) -> Release:
     """Rows of (day, answered, ended otherwise, still open)."""
-    measures = ("requests", "answered", "ended_otherwise", "still_open")
-    table = [(str(day), a + o + c, a, o, c) for day, a, o, c in rows]
-    total = (TOTAL, *(sum(row[n] for row in table) for n in range(1, 5)))
-    frame = pl.DataFrame([*table, total], schema=["day", *measures], orient="row").with_columns(people="requests")
+    measures = ("answered", "ended_otherwise", "still_open")
+    table = [(str(day), a, o, c) for day, a, o, c in rows]
+    total = (TOTAL, *(sum(row[n] for row in table) for n in range(1, 4)))
+    frame = pl.DataFrame([*table, total], schema=["day", *measures], orient="row")
+    frame = frame.with_columns(people=pl.sum_horizontal(measures))
     cells = Cells("requests_waiting", "Days to an answer", "2026Q3", ("day",), measures, frame)
     return release([cells], policy or Policy(10, "internal", exact=True))["requests_waiting"]
 

@@ -54,6 +54,23 @@ CASES: dict[str, list[Case]] = {
             [{"at": "2026-08-01T13:00:00+03:00"}, {"at": "2026-08-01T15:00:00+03:00"}],
             [{}, {"state": "denied", "at": TIMES.format(0), "effective_at": "2026-08-01T14:00:00+03:00"}],
         ], {"notice": [3], "law": [3]}),
+        # as many consents as are asked for, and no withdrawal; a refusal, and one withdrawn before, are none
+        ({"grants": 2}, [
+            [{"at": "2026-07-02T12:00:00+03:00"}, {"subject_ref": "bert", "at": "2026-07-02T12:00:00+03:00"}],
+            [{}, {"subject_ref": "bert"}, {"subject_ref": "carl", "state": "denied"},
+             {"subject_ref": "dora", "at": "2026-05-01T12:00:00+03:00"},
+             {"subject_ref": "dora", "state": "denied", "at": "2026-06-30T23:59:59+03:00"},
+             {"subject_ref": "dora", "state": "denied", "at": "2026-08-01T12:00:00+03:00"},
+             {"subject_ref": "anna", "purpose": "newsletter", "at": "2026-05-01T12:00:00+03:00"},
+             {"subject_ref": "anna", "purpose": "newsletter", "state": "denied"}],
+        ], {"warns": [2, 3]}),
+        ({"grants": 3}, [[{}], [{}, {"subject_ref": "bert"}]], {}),
+        # withdrawn on the last day, a consent that was given long before
+        ({"grants": 2}, [
+            [{"at": "2026-07-02T12:00:00+03:00"}],
+            [{}, {"subject_ref": "bert"}, {"subject_ref": "carl", "at": "2025-05-01T12:00:00+03:00"},
+             {"subject_ref": "carl", "state": "denied", "at": "2026-09-30T23:59:59+03:00"}],
+        ], {}),
     ],
     "cookies-scanned": [
         ({}, [[
@@ -77,6 +94,15 @@ CASES: dict[str, list[Case]] = {
              {"cookie": "b", "scanned_on": "2026-08-03"}, {"cookie": "b", "scanned_on": "2026-08-04"}, {"cookie": "c"}],
             [{"cookie": "a", "listed_from": "2026-08-03"}, {"cookie": "b", "listed_until": "2026-08-03"}],
         ], {"notice": [3, 5, 6]}),
+        # listed on the day of the scan, and not found by it; before and after it; found while it was not listed
+        ({}, [[{"cookie": "a"}], [{"cookie": "a"}, {"cookie": "b", "listed_from": "2026-08-03",
+                                                   "listed_until": "2026-08-03"}]], {"warns": [2]}),
+        ({}, [[{"cookie": "a"}], [{"cookie": "a"}, {"cookie": "b", "listed_until": "2026-08-02"},
+                                  {"cookie": "c", "listed_from": "2026-08-04"}]], {}),
+        ({}, [
+            [{"cookie": "a"}, {"cookie": "b"}, {"cookie": "a", "scanned_on": "2026-09-03"}],
+            [{"cookie": "a"}, {"cookie": "b", "listed_from": "2026-09-03"}],
+        ], {"notice": [3], "warns": [2, 3, 4]}),
     ],
     "consent-demonstrable": [
         ({}, [[
@@ -165,6 +191,23 @@ CASES: dict[str, list[Case]] = {
         ({}, [[{}, {"retention_rule": ""}, {"retention_rule": "", "classed_personal": "false"}]],
          {"notice": [3], "law": [3]}),
     ],
+    "retention-runs": [
+        # the grace's last day is 2 August: overdue up to it, since a day before, since when is not said
+        ({"days": 30}, [
+            [{"system_id": s} for s in "abcde"] + [{"system_id": "f", "classed_personal": "false"},
+             {"system_id": "g", "retention_rule": ""}, {"system_id": "b", "subject_group": "visitor"}],
+            [{"system_id": "a", "run_on": "2026-08-02", "overdue": "4", "oldest_due_on": "2026-07-03"},
+             {"system_id": "b", "run_on": "2026-08-02", "overdue": "4", "oldest_due_on": "2026-07-02"},
+             {"system_id": "b", "run_on": "2026-09-02"}, {"system_id": "c", "overdue": "1"},
+             {"system_id": "d", "retention_rule": "R2"}, {"system_id": "d", "run_on": "2026-06-30"},
+             {"system_id": "e", "on_hold": "9"}],
+        ], {"notice": [3, 4, 9], "law": [3, 4, 9], "unknown": [5]}),
+        # a run counts for what was held on its day
+        ({}, [
+            [{"held_until": "2026-08-02"}, {"held_until": "2026-08-03"}, {"held_from": "2026-08-04"}],
+            [{"overdue": "1"}],
+        ], {"notice": [3], "law": [3], "unknown": [2, 4]}),
+    ],
     "declared-purposes": [
         ({}, [[{}, {"purpose": "ranking"}, {"purpose": "ranking", "subject_group": "prospect"}, {"purpose": ""}]],
          {"notice": [3], "law": [3], "unknown": [5]}),
@@ -235,6 +278,8 @@ CASES: dict[str, list[Case]] = {
         ], {"notice": [3, 5, 6], "law": [3, 5, 6], "warns": [8]}),
         ({"outside_eea": True}, [[{"country": "FI"}, {"country": "US", "vendor_id": "w"}], [{"vendor_id": "x"}]],
          {"notice": [3], "law": [3]}),
+        ({}, [[{"country": "FI"}, {"country": "US", "vendor_id": "w"}], [{"vendor_id": "x"}]],
+         {"notice": [2, 3], "law": [2, 3]}),
     ],
     "vendor-instructions": [
         ({}, [
@@ -374,7 +419,16 @@ CASES: dict[str, list[Case]] = {
     "identity-before-disclosure": [
         ({}, [[{"identity_requested_on": "2026-07-07"} | change for change in (
             {"identity_received_on": "2026-07-20"}, {"identity_received_on": "2026-07-21"}, {}, REFUSED,
-        )] + [{}]], {"notice": [3, 4], "law": [3, 4]}),
+        )] + [{}] * 4], {"notice": [3, 4], "law": [3, 4]}),
+        # asked for on the seventh day and on the eighth; of half of the requests, and of more
+        ({"days": 7, "most_share": 0.5}, [[
+            {"identity_requested_on": "2026-07-13", "identity_received_on": "2026-07-15"},
+            {"identity_requested_on": "2026-07-14", "identity_received_on": "2026-07-15"}, {}, {},
+        ]], {"warns": [3]}),
+        ({"days": 7, "most_share": 0.49}, [[
+            {"identity_requested_on": "2026-07-13", "identity_received_on": "2026-07-15"}, {},
+            {"right": "erasure"}, {"role": "processor"},
+        ]], {"warns": [2]}),
     ],
     "rejection-grounds": [
         ({}, [[REFUSED | change for change in (
@@ -404,9 +458,13 @@ CASES: dict[str, list[Case]] = {
          {"law": [3, 4, 5]}),
     ],
     "clarification-in-time": [
-        ({"days": 7}, [[{"clarification_requested_on": "2026-07-13"}, {"clarification_requested_on": "2026-07-14"},
-         {}]],
-         {"policy": [3]}),
+        ({"days": 7, "most_share": 0.7}, [[
+            {"clarification_requested_on": "2026-07-13"}, {"clarification_requested_on": "2026-07-14"}, {},
+        ]], {"policy": [3]}),
+        ({"days": 7, "most_share": 0.5}, [[{"clarification_requested_on": "2026-07-13"}, {}]], {}),
+        ({"days": 7, "most_share": 0.6}, [[
+            {"clarification_requested_on": "2026-07-13"}, {"clarification_requested_on": "2026-07-14"}, {},
+        ]], {"policy": [3], "warns": [2, 3]}),
     ],
     "controller-role": [
         ({}, [
@@ -421,7 +479,17 @@ CASES: dict[str, list[Case]] = {
              {"asset_id": "e", "service_from": "2026-08-01"}, {"asset_id": "f", "service_until": "2026-06-30"}],
             [{"asset_id": "a", "done_on": "2025-12-01"}, {"asset_id": "b", "done_on": "2026-06-30"},
              {"asset_id": "c", "done_on": "2026-06-29"}, {"asset_id": "b", "done_on": "2026-10-01"}],
-        ], {"notice": [5], "policy": [4, 5], "warns": [3]}),
+        ], {"policy": [4, 5], "warns": [3]}),
+        # a kind of which the last test is a year ago to the day, one of a day more; one in service for less, with
+        # none; one whose only test was of an asset that was taken out of service and was too long ago by then
+        ({"months": 12, "website_months": 3}, [
+            [{"asset_id": "a"}, {"asset_id": "b"}, {"asset_id": "c", "kind": "data_centre"},
+             {"asset_id": "d", "kind": "data_centre", "service_from": "2026-08-01"},
+             {"asset_id": "e", "kind": "other", "service_from": "2025-09-30"},
+             {"asset_id": "f", "kind": "website", "service_until": "2026-08-02"}],
+            [{"asset_id": "a", "done_on": "2025-09-30"}, {"asset_id": "c", "done_on": "2025-09-29"},
+             {"asset_id": "c", "done_on": "2026-10-01"}, {"asset_id": "f", "done_on": "2026-05-01"}],
+        ], {"notice": [4, 5, 7], "policy": [3, 4, 7], "warns": [2, 6]}),
     ],
     "findings-mended": [
         ({}, [[
@@ -454,9 +522,69 @@ MEASURES: dict[str, tuple[list[list[dict[str, str]]], Figures]] = {
     "complaints": (
         [
             [{"contacted_first": "true"}, {"closed_on": "2026-09-30"}, {"received_on": "2026-06-30"}],
-            [{"escalated": "true"}, {}],
+            # answered after 14 days, on the last day of the quarter, after it; not escalated
+            [
+                {"escalated": "true"},
+                {"escalated": "true", "received_at": "2026-06-30T10:00:00+03:00", "response_sent_on": "2026-09-30"},
+                {"escalated": "true", "response_sent_on": "2026-10-01"},
+                {},
+            ],
         ],
-        Figures(5, {"complaints": 2, "contacted first of complaints": 1, "open": 2, "escalated": 1}),
+        Figures(
+            8,
+            {
+                "complaints": 2,
+                "contacted first of complaints": 1,
+                "open": 2,
+                "escalated": 2,
+                "escalated answered": 2,
+                "days per escalated answered": 14 + 92,
+            },
+            {"days per escalated answered": 2},
+        ),
+    ),
+    "clarification-pauses": (
+        # seven days; asked and never answered; answered after the quarter; asked after it; one of another quarter
+        [
+            [
+                {"clarification_requested_on": "2026-07-08", "clarification_received_on": "2026-07-15"},
+                {"clarification_requested_on": "2026-09-20"},
+                {"clarification_requested_on": "2026-09-28", "clarification_received_on": "2026-10-01"},
+                {"received_at": "2026-09-29T10:00:00+03:00", "clarification_requested_on": "2026-10-01"} | OPEN,
+                {"received_at": "2026-06-30T10:00:00+03:00", "clarification_requested_on": "2026-07-01"},
+                {"role": "processor", "clarification_requested_on": "2026-07-08"},
+                {},
+            ]
+        ],
+        Figures(
+            5,
+            {"requests": 5, "paused of requests": 3, "still paused of paused": 2, "days per paused": 7 + 10 + 2},
+            {"days per paused": 3},
+        ),
+    ),
+    "identity-checks": (
+        # answered; never, and closed; never, and open; closed after the quarter; asked for after it
+        [
+            [
+                {"identity_requested_on": "2026-07-08", "identity_received_on": "2026-07-15"},
+                {"identity_requested_on": "2026-07-16"},
+                {"identity_requested_on": "2026-07-07"} | OPEN,
+                {"identity_requested_on": "2026-07-07", "response_sent_on": "2026-10-01"},
+                {"received_at": "2026-09-29T10:00:00+03:00", "identity_requested_on": "2026-10-01"} | OPEN,
+                {"role": "processor", "identity_requested_on": "2026-07-08"},
+                {},
+            ]
+        ],
+        Figures(
+            6,
+            {
+                "requests": 6,
+                "checked of requests": 4,
+                "never answered of checked": 1,
+                "days to ask per checked": 2 + 10 + 1 + 1,
+            },
+            {"days to ask per checked": 4},
+        ),
     ),
 }
 
@@ -561,6 +689,15 @@ def test_a_register_with_no_case_in_the_period_is_not_applicable_and_no_evidence
 def test_a_register_that_may_be_empty_is_not_applicable() -> None:
     none = Evidence("vendors", register("vendors"), AS_OF, "", may_be_empty=True)
     assert verdicts(judged(vendors=none)) == {"notice": "not applicable", "law": "not applicable"}
+
+
+def test_a_duty_that_only_the_law_knows_is_not_judged_by_the_words_of_the_notice() -> None:
+    contracts = Evidence("contracts", register("contracts", VENDORS[0]), AS_OF, "")
+    duty = PROMISE.model_copy(update={"quote": None, "law": "GDPR Art. 28(3)"})
+    result = judged(duty, contracts=contracts)
+    assert verdicts(result) == {"law": "broken"}
+    assert result.rows["layer"].unique().to_list() == ["law"]
+    assert verdicts(judged(duty, contracts=None)) == {"law": "no evidence"}
 
 
 def test_exceptions_within_the_tolerance_are_kept_but_not_for_the_law() -> None:

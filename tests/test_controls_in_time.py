@@ -147,6 +147,31 @@ def test_the_controls_over_consent_are_naive_ones(rows: Any, events: Any, grace:
         assert found(control, events_, known, **options).get("notice", []) == wanted[control], control
 
 
+@bounded
+@given(consents(), EVENTS, st.sampled_from([1, 2, 4]))
+def test_a_log_of_consents_without_a_withdrawal_is_that_of_a_naive_search(rows: Any, events: Any, grants: int) -> None:
+    # some of the changes are of the quarter before
+    moved = [row | {"at": row["at"] - timedelta(days=60 * (n % 3 == 0))} for n, row in enumerate(rows)]
+    cookies = frame("cookie_events", [
+        {"subject_ref": s, "category": p, "at": at, "necessary": p == "other"} for s, p, at in events
+    ])  # fmt: skip
+    purposes = {p for _, p, _ in events} - {"other"}
+    now = [n for n, row in enumerate(moved) if row["purpose"] in purposes and row["at"].date() >= Q3.first]
+    given_ = sum(moved[n]["state"] == "granted" for n in now)
+
+    def order(n: int) -> Any:
+        return moved[n]["at"], moved[n]["state"] == "denied", n
+
+    def taken_back(n: int) -> bool:
+        same = [m for m, row in enumerate(moved) if order(m) < order(n)
+                and (row["subject_ref"], row["purpose"]) == (moved[n]["subject_ref"], moved[n]["purpose"])]  # fmt: skip
+        return moved[n]["state"] == "denied" and bool(same) and moved[max(same, key=order)]["state"] == "granted"
+
+    silent = given_ >= grants and not any(map(taken_back, now))
+    wanted = [n for n, (_, p, _) in enumerate(events, 2) if p != "other"] if silent else []
+    assert found("consent-changeable", cookies, frame("consents", moved), grants=grants).get("warns", []) == wanted
+
+
 # ---- days -----------------------------------------------------------------------------------------------------------
 
 
@@ -319,7 +344,46 @@ def test_a_cookie_is_listed_on_the_day_of_the_scan(listed: Any, scans: Any) -> N
         n for n, (c, day) in enumerate(scans, 2)
         if day in Q3.days and not any(k == c and a <= day <= (b or date.max) for k, a, b in listed)
     ]  # fmt: skip
-    assert found("cookies-listed", made, notice).get("notice", []) == wanted
+    now = [(c, day) for c, day in scans if day in Q3.days]
+    sought = {k for k, a, b in listed for _, day in now if a <= day <= (b or date.max)}
+    seen = {c for c, day in now if any(k == c and a <= day <= (b or date.max) for k, a, b in listed)}
+    told = found("cookies-listed", made, notice)
+    assert told.get("notice", []) == wanted
+    doubtful = [n for n, (_, day) in enumerate(scans, 2) if day in Q3.days] if sought - seen else []
+    assert told.get("warns", []) == doubtful
+
+
+RULES = st.sampled_from(["R1", "R2"])
+
+
+@bounded
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), RULES, st.booleans(), DAYS, LATER), min_size=1, max_size=5),
+    st.lists(st.tuples(st.sampled_from("ab"), RULES, DAYS, st.sampled_from([0, 0, 2]), LATER), max_size=8),
+    st.sampled_from([0, 10]),
+)  # fmt: skip
+def test_a_run_of_deletion_counts_for_what_was_held_on_its_day(items: Any, runs: Any, grace: int) -> None:
+    inventory = frame("data_inventory", [
+        {"item_id": f"i{n}", "system_id": s, "subject_group": "visitor", "technical": False,
+         "joined_with_user_data": False, "classed_personal": personal, "in_request_scope": True, "retention_rule": rule,
+         "held_from": a, "held_until": b and max(a, b)}
+        for n, (s, rule, personal, a, b) in enumerate(items)
+    ])  # fmt: skip
+    made = frame("retention_runs", [
+        {"run_on": day, "system_id": s, "retention_rule": rule, "overdue": count, "oldest_due_on": due}
+        for s, rule, day, count, due in runs
+    ])  # fmt: skip
+    left, unseen = [], []
+    for n, (s, rule, personal, a, b) in enumerate(items, 2):
+        held = set(days(a, None if b is None else max(a, b)))
+        of_it = [run for run in runs if run[:2] == (s, rule) and run[2] in held]
+        if held and personal:
+            unseen += [n] if not of_it else []
+            left += [n] if any(
+                count and not (due and due + timedelta(days=grace) >= day) for _, _, day, count, due in of_it
+            ) else []  # fmt: skip
+    told = found("retention-runs", inventory, made, days=grace)
+    assert (told.get("notice", []), told.get("unknown", [])) == (left, unseen)
 
 
 HOLDS = st.sampled_from([None, "investigation", "legal_claims"])
@@ -370,7 +434,8 @@ def test_the_latest_evaluation_and_test_by_then_count(used: Any, done: Any, mont
         for (v, a, b), site in zip(used, sites, strict=False)
     ])  # fmt: skip
     tested = frame("security_tests", [{"test_id": "t", "asset_id": v, "done_on": day} for v, day in done])
-    never, late, untested, overdue = [], [], [], []
+    never, late, overdue = [], [], []
+    kinds: dict[bool, list[tuple[int, date, date, date | None]]] = {}
     for n, ((key, a, b), site) in enumerate(zip(used, sites, strict=False), 2):
         reached = list(days(a, b))
         if not reached:
@@ -383,11 +448,17 @@ def test_the_latest_evaluation_and_test_by_then_count(used: Any, done: Any, mont
         interval = 1 if site else months
         if months_after(last or a, interval) < reached[-1]:
             overdue.append(n)
-            untested += [n] if last is None else []
+        kinds.setdefault(site, []).append((n, a, reached[-1], last))
+    untested = []
+    for site, assets_ in kinds.items():
+        tests = [last for *_, last in assets_ if last]
+        begun = max(tests) if tests else min(first for _, first, *_ in assets_)
+        if months_after(begun, 1 if site else months) < max(at for *_, at, _ in assets_):
+            untested += [n for n, *_ in assets_]
     told = found("vendor-evaluated", vendors, evaluated, months=months)
     assert (told.get("notice", []), told.get("policy", [])) == (never, late)
     told = found("security-tests", assets, tested, months=months, website_months=1)
-    assert (told.get("notice", []), told.get("policy", [])) == (untested, overdue)
+    assert (told.get("notice", []), told.get("policy", [])) == (sorted(untested), overdue)
 
 
 @bounded
@@ -425,6 +496,6 @@ def test_every_control_that_joins_in_time_is_compared() -> None:
     compared = {
         "consent-before-cookies", "consent-changeable", "newsletter-consent", "marketing-opt-out", "cookies-listed",
         "service-messages-only", "disclosure-consent", "processor-contracts", "vendor-instructions", "security-clauses",
-        "vendor-evaluated", "security-tests",
+        "vendor-evaluated", "security-tests", "retention-runs",
     }  # fmt: skip
     assert joined == compared

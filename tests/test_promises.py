@@ -17,7 +17,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from company import company, people
+from company import company, line, people
 from privacy_metrics import assessment, cli, controls, exemption, promises, sample, workbook
 from privacy_metrics.cli import app
 from privacy_metrics.params import Params, ParamsError, Period
@@ -94,7 +94,7 @@ def test_every_promise_of_the_sample_has_evidence(made: Params) -> None:
 def test_the_registers_in_the_confidential_zone_are_private_and_hold_no_reference_to_a_person(made: Params) -> None:
     zone = made.confidential(Period.parse("2026Q3"))
     paths = sorted(zone.glob("register_*.parquet"))
-    assert len(paths) == 30
+    assert len(paths) == 31
     for path in [*paths, zone / "exceptions.parquet", zone / "controls.json"]:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     kept = pl.read_parquet(zone / "register_consents.parquet").write_csv()
@@ -225,6 +225,81 @@ def test_the_rows_to_mend_are_listed_for_who_may_read_the_register(
     assert "no promise of the notice has the id or control 'N99'" in str(unknown.exception)
 
 
+OUTPUTS = """  as_of: 2026-10-01
+  registers: {{analytics_outputs: {{path: outputs.csv, may_be_empty: {empty}}}}}
+disclosure: {{threshold: {threshold}}}
+tables: [{{name: sessions_by_month, title: Sessions by month, dimensions: [month]}}]
+notice:
+  version: "1"
+  groups: {{customer: Customers}}
+  regions: {{eu: [{{countries: [FI], from: 1995-01-01, source: Accession Treaty}}]}}
+  promises:
+    - {{id: T, quote: only aggregated, control: aggregate-trends, registers: [analytics_outputs],
+       options: {{fewest: 8}}}}
+"""
+OUTPUT = "o1,2026-08-03,aggregate,20,\n"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "rows", "empty", "verdict", "cases", "exceptions"),
+    [
+        (7, OUTPUT, "false", "broken", 2, 1),  # the report shows a cell of seven people, and the promise says eight
+        (8, OUTPUT, "false", "kept", 1, 0),  # the cell is withheld, so the table shows nobody
+        (7, "", "true", "broken", 1, 1),
+        (7, "", "false", "no evidence", 0, 0),  # nobody says what else was made
+    ],
+)
+def test_the_reports_own_tables_are_outputs_of_trend_analysis(
+    tmp_path: Path, threshold: int, rows: str, empty: str, verdict: str, cases: int, exceptions: int
+) -> None:
+    (tmp_path / "outputs.csv").write_text("output_id,made_on,level,fewest_people,justified\n" + rows, "utf-8")
+    book = opened(company(tmp_path, people(7), more=OUTPUTS.format(threshold=threshold, empty=empty)))
+    found = promises.standings(book)[0]
+    assert (found.verdict, found.cases, found.exceptions["notice"]) == (verdict, cases, exceptions)
+    assert ("1 of the exceptions are usage tables of this report" in found.reason) == (verdict == "broken")
+    assert book["promises_verdicts"].value("promises", verdict=verdict) == 1
+
+
+def quarters(root: Path) -> Params:
+    """A company of four quarters: a vendor's contract lapsed in the second one, and one of 2025 has no contract yet."""
+    contracts = HEAD + "k0,v0,2024-01-01,2026-02-14,,true,true\nk9,v0,2026-04-02,,,true,true\n"
+    contracts += "k1,v1,2024-01-01,,,true,true\nk2,v2,2025-11-03,2026-10-20,,true,true\n"
+    params = another(root, contracts)
+    days = ("15/Nov/2025", "15/Feb/2026", "15/May/2026", "15/Aug/2026")
+    lines = [line(f"{day}:09:00:00 +0200", user=f"user{n}") for day in days for n in range(12)]
+    (root / "logs" / "a.log").write_text("".join(text + "\n" for text in lines), "utf-8")
+    return params
+
+
+def test_movement_over_four_quarters_is_told_from_what_each_of_them_found(tmp_path: Path) -> None:
+    params = quarters(tmp_path)
+    labels = ("2025Q4", "2026Q1", "2026Q2", "2026Q3")
+    for label in labels:
+        workbook.collect(params, Period.parse(label))
+        workbook.prepare(params, Period.parse(label))
+    book = workbook.open_workbook("2026Q3", str(params.folder))
+    # v2 had access for a month before it signed; v0 for weeks after its contract ended, up to 2 April; v2's ends soon
+    wanted = [("broken", 1), ("broken", 1), ("broken", 1), ("at risk", 0)]
+    past = promises.history(book)
+    assert list(past) == list(labels)
+    assert [(past[label]["P"].verdict, past[label]["P"].exceptions["law"]) for label in labels] == wanted
+    assert [results(params, label)["P"].layers["law"].since and str(results(params, label)["P"].layers["law"].since)
+            for label in labels] == ["2025-10-01", "2026-02-15", "2026-04-01", None]  # fmt: skip
+    assert repr(promises.matrix(book)).endswith("2025Q4 broken 2026Q1 broken 2026Q2 broken 2026Q3 at risk")
+    html = promises.matrix(book)._repr_html_()
+    assert re.findall(r'class="pm-moved">(\d{4}Q\d)<', html) == list(labels)
+    assert re.findall(r'pm-moved pm-[a-z-]+">(.)<', html) == ["✕", "✕", "✕", "!"]
+    text = promises.sections(book)._repr_markdown_()
+    trend = [row for row in text.splitlines() if row.startswith("| ") and " 202" in row]
+    assert trend == [
+        "| October to December 2025 | 3 | 1 | 1 | broken |", "| January to March 2026 | 3 | 1 | 1 | broken |",
+        "| April to June 2026 | 3 | 1 | 1 | broken |", "| July to September 2026 | 3 | 0 | 0 | at risk |",
+    ]  # fmt: skip
+    told = assessment.document(book).promises[0].history
+    assert [(one.period, one.verdict) for one in told] == [(a, b[0]) for a, b in zip(labels, wanted, strict=True)]
+    assert [(c.before, c.now) for c in promises.changes(book)[1]] == [("broken", "at risk")]
+
+
 # ---- the reports ----------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +354,12 @@ def test_figures_without_a_verdict_are_shown_by_period_with_the_share_of_what_th
     row = next(line for line in text.splitlines() if "two\\-factor of accounts" in line)
     assert row.count(" %)") == len(book.periods())
     assert row.endswith(f" {part:,} ({100 * part / all_:.0f} %) |")
+    pauses = {s.promise.id: s.figures for s in promises.standings(book)}["N36.pauses"]
+    days, paused = pauses["days per paused"], pauses["paused of requests"]
+    assert days
+    assert paused
+    row = next(line for line in text.splitlines() if "days per paused" in line)
+    assert row.endswith(f" {days} ({days / paused:.1f} each) |")
 
 
 def test_for_publication_small_counts_are_withheld_and_no_day_of_an_exception_is_told(
@@ -297,6 +378,11 @@ def test_for_publication_small_counts_are_withheld_and_no_day_of_an_exception_is
     assert found["N23"].cases is None
     counts = book["promises_people"].frame.filter(~pl.col("withheld"), pl.col("cases") > 0)["cases"]
     assert counts.min() >= 10  # type: ignore[operator]
+    # Of twenty days of pause, and of those who waited: a sum is about the people behind it.
+    pauses = found["N36.pauses"].figures
+    assert results(made, "2026Q3")["N36.pauses"].figures["days per paused"] >= 10
+    assert pauses["requests"]
+    assert (pauses["paused of requests"], pauses["days per paused"]) == (None, None)
 
 
 # ---- for other programs ---------------------------------------------------------------------------------------------
@@ -309,7 +395,7 @@ def test_controls_json_fits_its_schema_and_a_wrong_one_does_not(book: workbook.W
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     validator.validate(told)
-    assert len(told["promises"]) == 58
+    assert len(told["promises"]) == 63
     broken = next(p for p in told["promises"] if p["id"] == "N09")
     assert broken["layers"]["notice"] == {"verdict": "broken", "exceptions": 1, "since": "2026-09-02"}
     assert [h["verdict"] for h in broken["history"]] == ["kept", "kept", "broken"]
@@ -320,6 +406,37 @@ def test_controls_json_fits_its_schema_and_a_wrong_one_does_not(book: workbook.W
     assert [p.read_bytes() for p in assessment.write(book, again)] == [
         p.read_bytes() for p in sorted(tmp_path.glob("*.json"), key=lambda p: list(written).index(p.name))
     ]
+
+
+# The data types of the JSON schema of OSCAL 1.1.3, and which of them a field has.
+STRING, TOKEN = r"\S(.*\S)?", r"[^\W\d][\w.\-]*"
+UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[45][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
+TYPES = {
+    "uuid": UUID, "observation-uuid": UUID, "name": TOKEN, "target-id": TOKEN, "control-id": TOKEN, "state": TOKEN,
+    "reason": TOKEN, "value": STRING, "version": STRING, "oscal-version": STRING, "start": MOMENT, "end": MOMENT,
+    "collected": MOMENT, "last-modified": MOMENT,
+}  # fmt: skip
+
+
+def misfits(content: Any, name: str = "") -> list[str]:
+    """The fields of an OSCAL document whose text is not of their type, and lists that hold nothing."""
+    if isinstance(content, dict):
+        return [wrong for key, value in content.items() for wrong in misfits(value, key)]
+    if isinstance(content, list):
+        return [name] * (not content) + [wrong for value in content for wrong in misfits(value, name)]
+    return [] if re.fullmatch(TYPES.get(name, "(?s:.*)"), content) else [name]
+
+
+def test_the_oscal_results_are_of_the_types_of_the_version_that_they_name(book: workbook.Workbook) -> None:
+    told = assessment.oscal(book)
+    assert told["assessment-results"]["metadata"]["oscal-version"] == "1.1.3"
+    assert misfits(told) == []
+    observation = told["assessment-results"]["results"][0]["observations"][0]
+    for name, wrong in (("uuid", "7"), ("collected", "2026-10-01"), ("methods", [])):
+        assert misfits(observation | {name: wrong}) == [name]
+    assert misfits({"props": assessment._props({"owner": " Privacy \n office", "cases": None, "reason": "  "})}) == []
+    assert misfits({"value": "Privacy \n office", "name": "2 cases"}) == ["value", "name"]
 
 
 def test_the_oscal_results_refer_to_what_is_there(book: workbook.Workbook) -> None:

@@ -151,6 +151,13 @@ def purpose(facts: Facts, *, activities: tuple[str, ...], purposes: tuple[str, .
     return Shown(", ".join(found) or "not known", proof, set(found) <= set(purposes) if found else None)
 
 
+def people_shown(cells: Cells, release: Release) -> pl.Series:
+    """The people in each cell of a table that its release shows, but for empty ones."""
+    open_ = release.frame.filter(~pl.col("withheld")).select(cells.dimensions)
+    people = cells.frame.filter(pl.col("people") > 0)
+    return (people.join(open_, on=list(cells.dimensions), how="semi") if cells.dimensions else people)["people"]
+
+
 @check("anonymous-statistics")
 def anonymous_statistics(facts: Facts) -> Shown:
     """Every published cell of the usage tables is about as many people as the policy says, or has noise."""
@@ -158,11 +165,9 @@ def anonymous_statistics(facts: Facts) -> Shown:
     fewest, shown = None, 0
     usage = {spec.name for spec in facts.params.tables}
     for cells in (c for c in facts.tables if c.name in usage):
-        open_ = facts.releases[cells.name].frame.filter(~pl.col("withheld")).select(cells.dimensions)
-        people = cells.frame.filter(pl.col("people") > 0)
-        people = people.join(open_, on=list(cells.dimensions), how="semi") if cells.dimensions else people
-        shown += people.height
-        least = people["people"].min()
+        people = people_shown(cells, facts.releases[cells.name])
+        shown += people.len()
+        least = people.min()
         if isinstance(least, int):
             fewest = least if fewest is None else min(fewest, least)
     noisy = sum(bool(spec.noise) for spec in facts.params.tables)

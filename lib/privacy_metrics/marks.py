@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import unquote_plus
 
 import numpy as np
@@ -86,8 +88,9 @@ class Marks:
         if new := self._new[kind]:
             contents = [_marked(kind, value) for values in new for value in values.to_list()]
             kept = [(ADDRESS_BITS if kind == ADDRESS and len(c) == 4 else 64) if c else 0 for c in contents]
-            hashed = [mark(self.key, kind, c) >> (64 - n) if n else 0 for c, n in zip(contents, kept, strict=True)]
-            bits, marks = np.append(bits, np.array(kept, np.uint8)), np.append(marks, np.array(hashed, np.uint64))
+            hashed = keyed(_begun(self.key, kind), contents)
+            left_out = np.minimum(64 - np.array(kept, np.uint64), 63)  # of what has no bits, the mark is not used
+            bits, marks = np.append(bits, np.array(kept, np.uint8)), np.append(marks, hashed >> left_out)
             self._new[kind], self._marks[kind] = [], (bits, marks)
         return bits, marks
 
@@ -101,7 +104,21 @@ def _present(column: Coded, rows: slice) -> pl.Series:
 
 def mark(key: bytes, kind: str, content: bytes) -> int:
     """64 bits of BLAKE2b with the period's key; the kind is part of what is hashed."""
-    return int.from_bytes(hashlib.blake2b(kind.encode() + b"\0" + content, digest_size=8, key=key).digest())
+    return int(keyed(_begun(key, kind), [content])[0])
+
+
+def _begun(key: bytes, kind: str) -> Any:
+    return hashlib.blake2b(kind.encode() + b"\0", digest_size=8, key=key)
+
+
+def keyed(begun: Any, contents: Iterable[bytes]) -> np.ndarray:
+    """64 bits (UInt64) of BLAKE2b of each content after what is ``begun``: the key is set up once for all."""
+    digests = []
+    for content in contents:
+        digest = begun.copy()
+        digest.update(content)
+        digests.append(digest.digest())
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
 def _marked(kind: str, value: str) -> bytes:

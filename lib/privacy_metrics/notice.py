@@ -90,8 +90,9 @@ class Regions(_Section):
 class Promise(_Section):
     """One promise, and how it is measured.
 
-    ``quote`` is a short part of the notice, word for word; a duty that only the law knows has none, and names its
-    ``law``. ``registers`` are those that the control reads, in its order: names of ``sources.registers`` or of schemas.
+    ``quote`` is a short part of the notice, word for word; a duty that only the law knows has none, names its ``law``,
+    and is not judged by the notice's words. ``registers`` are those that the control reads, in its order: names of
+    ``sources.registers`` or of schemas.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$")

@@ -322,7 +322,9 @@ class sections:
         if s.promise.tolerance:
             yield f"Tolerance: {100 * s.promise.tolerance:g} % of the cases (never of the law's)"
         if s.verdict == "at risk" and not s.reason:
-            yield f"A due date falls within {s.promise.warning} days of the period's end"
+            soon = f"a due date falls within {s.promise.warning} days of the period's end"
+            risk = CONTROLS[s.promise.control].risk
+            yield f"At risk: {risk}, or {soon}" if risk else f"At risk: {soon}"
         if s.reason:
             yield f"Evidence: {markdown(s.reason)}"
         dated = (f"{markdown(name)} ({'not given' if day is None else _day(day)})" for name, day in s.evidence.items())
@@ -377,10 +379,14 @@ class measures:
 
 
 def _part(name: str, figures: dict[str, int | None]) -> str:
-    """A figure, and its share of the one that it is a part of; a dash where the period has none."""
+    """A figure, and its share of the one that it is a part of, or its average over the one that it is a sum over; a
+    dash where the period has none."""
     if name not in figures:
         return "–"
-    count, all_ = figures[name], figures.get(name.partition(" of ")[2])
+    known = {one.partition(" of ")[0]: count for one, count in figures.items()}
+    count, all_, over = figures[name], known.get(name.partition(" of ")[2]), known.get(name.partition(" per ")[2])
+    if count is not None and over:
+        return f"{number(count)} ({count / over:.1f} each)"
     return number(count) + (f" ({100 * count / all_:.0f} %)" if count is not None and all_ else "")
 
 

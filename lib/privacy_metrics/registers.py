@@ -272,7 +272,7 @@ class Systems(Register):
 
 
 class AnalyticsOutputs(Register):
-    """A table, chart or data set made for trend analysis: one row per output."""
+    """A table, chart or data set made for trend analysis: one row per output; the workbook adds its tables."""
 
     output_id = _code("the output", required=True)
     made_on = _date("when", required=True)
@@ -384,11 +384,11 @@ class Disclosures(Register):
 
 
 class Retention(Register):
-    """What became of the data after a relationship: one row per closed account, customer or partner."""
+    """What became of the data after a relationship: one row per record of a group of people."""
 
     record_ref = _person("the record", key=True)
     subject_group = _enum("about which group of people", GROUPS, required=True)
-    relationship_ended_on = _date("the account was closed, the relationship ended", required=True)
+    relationship_ended_on = _date("the account was closed, the relationship or the last contact ended", required=True)
     deleted_on = _date("the data was deleted; empty while it is kept")
     hold_reason = _enum(
         "why it is kept on", ("law", "authority_order", "investigation", "reporting_reconciliation", "legal_claims")
@@ -399,6 +399,18 @@ class Retention(Register):
 
     not_deleted_before_the_end = _in_order("relationship_ended_on", "deleted_on")
     held_for_a_while = _in_order("hold_from", "hold_until")
+
+
+class RetentionRuns(Register):
+    """A run that deletes what is past its limit: one row per run, system and rule."""
+
+    run_on = _date("when", required=True)
+    system_id = _code("the system, as in the data inventory", required=True)
+    retention_rule = _code("the rule, as in the data inventory", required=True)
+    overdue = _number("records past the rule's limit after the run, and on no hold", required=True)
+    oldest_due_on = _date("the limit of the one among them that has been past it longest")
+    on_hold = _number("records past the limit that are on a documented hold")
+    deleted = _number("records that the run deleted")
 
 
 class Prospects(Register):
@@ -520,8 +532,8 @@ REGISTERS: dict[str, type[Register]] = {
     for schema in (
         Requests, RequestHandling, Restrictions, ExcludedAccounts, Consents, CookieEvents, CookieScans, CookieNotice,
         MarketingMessages, ProcessingActivities, DataInventory, Systems, AnalyticsOutputs, RankingModels, Transfers,
-        Vendors, Contracts,
-        VendorEvaluations, GroupCompanies, Disclosures, Retention, Prospects, ProspectReviews, ProspectDecisions,
+        Vendors, Contracts, VendorEvaluations, GroupCompanies, Disclosures, Retention, RetentionRuns, Prospects,
+        ProspectReviews, ProspectDecisions,
         EventRegistrations, Assets, SecurityTests, Findings, Accounts, Complaints, NoticeVersions,
     )
 }  # fmt: skip
@@ -646,6 +658,7 @@ HAPPENED = {
     "vendor_evaluations": ("evaluated_on",),
     "disclosures": ("disclosed_at", "informed_on"),
     "retention": ("deleted_on",),
+    "retention_runs": ("run_on",),
     "prospects": ("obtained_on", "informed_on", "first_contact_on", "deleted_on"),
     "prospect_reviews": ("done_on",),
     "prospect_decisions": ("decided_at",),

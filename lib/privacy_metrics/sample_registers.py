@@ -24,8 +24,9 @@ PLANTED = {
     "N01": "2026Q2", "N02": "2026Q2", "N03": "2026Q2", "N04": "2026Q2", "N05": "2026Q2", "N06": "2026Q1",
     "N07": "2026Q2", "N07.scan": "2026Q2", "N08": "2026Q1", "N09": "2026Q3", "N10": "2026Q2", "N11": "2026Q2",
     "N12": "2026Q2", "N12.record": "2026Q2", "N13": "2026Q2", "N17": "2026Q1", "N18": "2026Q2", "N20": "2026Q2",
-    "N21.purposes": "2026Q2", "N22": "2026Q2", "N23": "2026Q3", "N25": "2026Q2", "N26": "2026Q2", "N29": "2026Q1",
-    "N34": "2026Q1", "N40.opt-out": "2026Q1", "N43": "2026Q2", "N45": "2026Q2",
+    "N21.purposes": "2026Q2", "N22": "2026Q2", "N23": "2026Q3", "N25": "2026Q2", "N25.runs": "2026Q2",
+    "N26": "2026Q2", "N29": "2026Q1", "N34": "2026Q1", "N40.opt-out": "2026Q1", "N43": "2026Q2", "N45": "2026Q2",
+    "L28.3": "2026Q2",
 }  # fmt: skip
 """The quarter in which a promise of the sample's notice is broken."""
 
@@ -357,6 +358,10 @@ def _people(rows: dict[str, list[Row]], rng: np.random.Generator, period: Period
         if _is(period, "N26") and n in (4, 9, 13):
             row["deleted_on"] = ended + timedelta(days=44)
         rows["retention"].append(row)
+    for n in range(16):
+        ended = period.first + timedelta(days=4 * n)
+        row = {"record_ref": f"{period.label}-c{n}", "subject_group": ("prospect", "visitor")[n % 2]}
+        rows["retention"].append(row | {"relationship_ended_on": ended, "deleted_on": ended + timedelta(days=n + 5)})
     sources = ("direct", "interaction", "public", "lead_provider")
     for n in range(40):
         got = period.first + timedelta(days=2 * n)
@@ -414,6 +419,8 @@ def _things(rows: dict[str, list[Row]], period: Period) -> None:
                 ("consent", True, "after_reject"),
                 ("stats_id", False, "after_accept"),
             ]
+            if page == "home":
+                seen.append(("ads_id", False, "after_accept"))
             if _is(period, "N07.scan") and month == 1 and page == "blog":
                 seen.append(("ads_id", False, "before_choice"))
             if _is(period, "N09") and month == 2 and page == "pricing":
@@ -433,6 +440,13 @@ def _things(rows: dict[str, list[Row]], period: Period) -> None:
                     "fewest_people": 4 if small else 10 + n,
                 }
             )
+        for system in ("crm", "billing", "panel", "support", "events", "web", "logs", "warehouse"):
+            run: Row = {"run_on": day, "system_id": system, "retention_rule": "R1", "overdue": 0, "deleted": 12 + month}
+            if system == "support":
+                # What is left for less than the grace is no exception.
+                old = 61 if _is(period, "N25.runs") and month == 2 else 9
+                run |= {"overdue": 3, "oldest_due_on": day - timedelta(days=old)}
+            rows["retention_runs"].append(run | {"on_hold": 2 if system == "billing" else 0})
         rows["findings"].append(
             {"finding_id": f"F-{day:%Y-%m}", "asset_id": "www", "severity": ("low", "medium", "high")[month],
              "opened_on": day, "due_on": day + timedelta(days=45),

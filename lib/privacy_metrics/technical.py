@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from . import clients, geography, visits
+from .marks import keyed
 from .params import Params, Period, TableSpec, WorkbookError
 from .sources.combined import BROKEN, Coded, Lines, Numbered
 from .visits import HIT
@@ -184,8 +185,8 @@ class Hits:
 
     def _client_keys(self) -> pl.Series:
         """By the number of a user agent, 63 bits that put agents in one order on every engine."""
-        keys = [int.from_bytes(_keyed(self.key, f"agent {agent}")) >> 1 for agent in self._agents]
-        return pl.Series(keys, dtype=pl.Int64)
+        keys = keyed(_begun(self.key), (f"agent {agent}".encode() for agent in self._agents))
+        return pl.Series((keys >> np.uint64(1)).astype(np.int64))
 
     def visitor_keys(self, visitors: np.ndarray) -> np.ndarray:
         """The keyed hashes that stand for visitors, whose numbers are distinct and sorted."""
@@ -196,12 +197,11 @@ class Hits:
             accounts = pl.concat(self._named).to_list() if self._named else []
             networks, agents = list(self._networks), list(self._agents)
             texts = (
-                f"account {accounts[number & 0xFFFFFFFF]}" if number & _ACCOUNT
-                else f"client {networks[number >> 32]} {agents[number & 0xFFFFFFFF]}"
+                f"account {accounts[number & 0xFFFFFFFF]}".encode() if number & _ACCOUNT
+                else f"client {networks[number >> 32]} {agents[number & 0xFFFFFFFF]}".encode()
                 for number in new.tolist()
             )  # fmt: skip
-            keys = b"".join(_keyed(self.key, text) for text in texts)
-            added = np.stack([new, np.frombuffer(keys, ">u8").astype(np.uint64)], axis=1)
+            added = np.stack([new, keyed(_begun(self.key), texts)], axis=1)
             known = np.concatenate([known, added])
             self._visitors = known = known[np.argsort(known[:, 0])]
         return known[np.searchsorted(known[:, 0], visitors), 1]
@@ -257,14 +257,14 @@ def _numbered(known: dict[Any, int], values: Iterable[Any]) -> np.ndarray:
     return np.array([known.setdefault(value, len(known)) for value in values], np.int64)
 
 
-def _keyed(key: bytes, text: str) -> bytes:
-    """64 bits of BLAKE2b keyed with the period's random key: without the key, nobody can tell whose it is."""
-    return hashlib.blake2b(text.encode(), digest_size=8, key=key).digest()
+def _begun(key: bytes) -> Any:
+    """BLAKE2b keyed with the period's random key, for 64 bits: without the key, nobody can tell whose they are."""
+    return hashlib.blake2b(digest_size=8, key=key)
 
 
 def account_key(key: bytes, account: str) -> int:
     """The visitor key of an account: what its sessions are known by."""
-    return int.from_bytes(_keyed(key, f"account {account}"))
+    return int(keyed(_begun(key), [f"account {account}".encode()])[0])
 
 
 def _language(headers: pl.Series) -> pl.DataFrame:
@@ -416,10 +416,14 @@ def days(
     frames["sessions"] = pl.concat([frames["sessions"], known[frames["sessions"]["client"]]], how="horizontal").select(
         STORED
     )
-    for name, frame in frames.items():
+    ends = {}
+    for name, frame in frames.items():  # sessions of a day stand together, as they are cut at midnight
         day = np.searchsorted(hits.midnights, frame["session"].to_numpy(), side="right") - 1
-        frames[name] = frame.with_columns(day=pl.Series(day, dtype=pl.Int32))
-    yield from by_day(frames)
+        ends[name] = np.cumsum(np.bincount(day, minlength=hits.midnights.size))
+    sizes = np.diff(ends["sessions"], prepend=0)
+    for day in np.flatnonzero(sizes).tolist():
+        first = {name: int(end[day - 1]) if day else 0 for name, end in ends.items()}
+        yield day, {name: frame[first[name] : int(ends[name][day])] for name, frame in frames.items()}
 
 
 def by_day(frames: dict[str, pl.DataFrame]) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:

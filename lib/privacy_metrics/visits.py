@@ -92,7 +92,8 @@ def sessions(
 ) -> dict[str, pl.DataFrame]:
     """The frames of ``plan`` for ``hits`` in memory, sorted by what names a row; text is String.
 
-    At the epoch seconds ``cuts`` every session ends: what is counted apart there, ``stitch`` joins. ``keys`` gives for
+    At the epoch seconds ``cuts`` every session ends, and the rows between two cuts stand together, in the order of the
+    cuts: what is counted apart there, ``stitch`` joins. ``keys`` gives for
     the distinct visitors what stands for them in the frames.
     """
     time = hits["time"].to_numpy()
@@ -105,13 +106,13 @@ def sessions(
         ids, visitor = ids[place], rank[visitor]
     (area, areas), (product, products), (action, actions) = (_ranked(hits[name]) for name in _OF_PAGE)
     shown = product * actions.len() + action
-    order = _in_order(hits, visitor, time, area * (products.len() * actions.len()) + shown)
-    visitor, time, area, shown = visitor[order], time[order], area[order], shown[order]
+    part = np.searchsorted(np.asarray(cuts, np.int64), time, side="right")
+    # What a visitor did between two cuts has a number, in the order of the cuts.
+    whose = part * ids.size + visitor
+    order = _in_order(hits, whose, time, area * (products.len() * actions.len()) + shown)
+    visitor, whose, time, area, shown = visitor[order], whose[order], time[order], area[order], shown[order]
     begins = np.ones(time.size, bool)
-    begins[1:] = (visitor[1:] != visitor[:-1]) | (time[1:] - time[:-1] > gap)
-    if len(cuts):
-        part = np.searchsorted(np.asarray(cuts), time, side="right")
-        begins[1:] |= part[1:] != part[:-1]
+    begins[1:] = (whose[1:] != whose[:-1]) | (time[1:] - time[:-1] > gap)
     first = np.flatnonzero(begins)
     after = np.append(first[1:], time.size)[: first.size]
     number = np.cumsum(begins) - 1

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -184,17 +184,20 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
     if params.notice:
         accounts = {name: one["account"] for name, one in record["registers"].items() if one["account"]}
         made |= release([controls.register_account(accounts, period.label)], uncontrolled)
-        public = policy.audience == "public"
-        for name, table in controls.tables(controls.load(zone), period.label, public).items():
+        results, public = controls.load(zone), policy.audience == "public"
+        if public:
+            by_name = controls.tables(results, period.label, public)
+            tables += [t for name, t in by_name.items() if name not in controls.ABOUT_NOBODY | controls.STAFF]
+    versions = _versions(params, period)
+    controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
+    made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
+    if params.notice:
+        results = _with_own_outputs(params, period, record, results, _own_outputs(params, period, tables, made))
+        for name, table in controls.tables(results, period.label, public).items():
             if name in controls.ABOUT_NOBODY:
                 made |= release([table], uncontrolled)
             elif not public:
                 made |= release([table], replace(policy, exact=True))
-            elif name not in controls.STAFF:
-                tables.append(table)
-    versions = _versions(params, period)
-    controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
-    made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if audit:
         made |= release(audit_tables(audit, period.label), uncontrolled)
     if params.exemption:
@@ -208,6 +211,54 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
         "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
     }  # fmt: skip
     return made, tables, more
+
+
+def _own_outputs(
+    params: Params, period: Period, tables: Sequence[Cells], made: Mapping[str, Release]
+) -> list[dict[str, Any]]:
+    """The usage tables as rows of the register of analytics outputs, with the fewest people in a cell that is shown.
+
+    A table that shows no cell is none, and one with noise counts no people.
+    """
+    usage = {spec.name for spec in params.tables if not spec.noise}
+    shown = {t.name: exemption.people_shown(t, made[t.name]) for t in tables if t.name in usage}
+    return [
+        {"row": 0, "output_id": name, "made_on": period.last, "level": "aggregate", "fewest_people": people.min()}
+        for name, people in shown.items()
+        if people.len()
+    ]
+
+
+def _with_own_outputs(
+    params: Params, period: Period, record: dict[str, Any], results: list[controls.Result], own: list[dict[str, Any]]
+) -> list[controls.Result]:
+    """The results with the promises on analytics outputs judged on the register and on ``own``, the report's tables.
+
+    Without the register there is no evidence of the other outputs, so nothing changes.
+    """
+    assert params.notice
+    found = {}
+    promises = [p for p in params.notice.promises if p.control == "aggregate-trends"]
+    for name in {p.registers[0] for p in promises} & set(record["registers"]):
+        noted, source = record["registers"][name], params.sources.registers[name]
+        if not noted["problem"]:
+            frame = pl.read_parquet(params.confidential(period) / f"register_{name}.parquet")
+            if frame.height or source.may_be_empty:
+                frame = pl.concat([frame, pl.DataFrame(own, schema=frame.schema)])
+            excluded = noted["account"]["read"] - noted["account"]["used"]
+            as_of = date.fromisoformat(noted["as_of"])
+            found[name] = controls.Evidence(name, frame, as_of, "", excluded, source.may_be_empty)
+    notice = params.notice.model_copy(update={"promises": [p for p in promises if p.registers[0] in found]})
+    judged = controls.evaluate(notice, period, found, params.organisation.time_zone, _calendar(params))
+    again = {result.promise: _naming_own(result) for result in judged}
+    return [again.get(result.promise, result) for result in results]
+
+
+def _naming_own(result: controls.Result) -> controls.Result:
+    """The result, which says how many of its exceptions are the report's own tables: no row of a register tells."""
+    count = result.rows.filter(pl.col("row") == 0, pl.col("layer") == "notice").height
+    why = f"{count} of the exceptions are usage tables of this report" if count else ""
+    return replace(result, reason="; ".join(filter(None, [result.reason, why])))
 
 
 def _noisy(

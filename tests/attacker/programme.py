@@ -35,6 +35,10 @@ SYSTEM_OF = {
 WITHOUT_SITE = {"direct", "internal", "newsletter"}
 
 
+WHOLE = ("sessions", "hits", "requests", "people")
+"""Measures that count all that is in a cell; others count a part of it, which may be none."""
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """What the attacker uses beside the margins; each can be left out."""
@@ -169,7 +173,7 @@ class Programme:
                 key = self.key(number, table, measure, cell)
                 value = row[measure]
                 if value is None:
-                    occurs = cell in margins and margins[cell] not in closed
+                    occurs = measure in WHOLE and cell in margins and margins[cell] not in closed
                     self.system.bound(key, 1 if occurs else 0, None)
                 else:
                     self.system.fix(key, value)

@@ -258,6 +258,12 @@ class Component:
         model.changeColCost(place, float(sign))
         model.run()
         status = model.getModelStatus()
+        if status == highspy.HighsModelStatus.kUnknown:  # numbers that went astray: once more from the start
+            model.clearSolver()
+            model.setOptionValue("presolve", "off")
+            model.run()
+            model.setOptionValue("presolve", "choose")
+            status = model.getModelStatus()
         solution = list(model.getSolution().col_value)
         info = model.getInfo()
         best = info.mip_dual_bound if model is self.whole else info.objective_function_value

@@ -119,14 +119,49 @@ def consent_before_cookies(
     return events.select("row", subject="subject_ref", on=scope.local("at"), notice=wrong, law=wrong)
 
 
-@control("consent-changeable", "non-necessary cookies after a refusal or withdrawal took effect", "notice", "law")
+@control(
+    "consent-changeable",
+    "non-necessary cookies after a refusal or withdrawal took effect",
+    "notice",
+    "law",
+    risk="many consents and not one withdrawal: the settings may not work",
+)
 def consent_changeable(
-    scope: Scope, cookie_events: pl.DataFrame, consents: pl.DataFrame, *, grace_hours: int = 0
+    scope: Scope, cookie_events: pl.DataFrame, consents: pl.DataFrame, *, grace_hours: int = 0, grants: int = 100
 ) -> pl.DataFrame:
-    """A withdrawal takes effect when the register says so, at the latest ``grace_hours`` after it. (Art. 7(3).)"""
-    events = standing(_cookies(scope, cookie_events), changes(consents, grace_hours))
+    """A withdrawal takes effect when the register says so, at the latest ``grace_hours`` after it. (Art. 7(3).)
+
+    Where ``grants`` consents to the cookies' purposes or more were given in the period and none was withdrawn, the
+    control may be broken: every case warns.
+    """
+    cookies = _cookies(scope, cookie_events)
+    events = standing(cookies, changes(consents, grace_hours))
     wrong = pl.col("denied")
-    return events.select("row", subject="subject_ref", on=scope.local("at"), notice=wrong, law=wrong)
+    silent = _never_withdrawn(scope, consents, cookies["purpose"].unique(), grants)
+    return events.select(
+        "row", subject="subject_ref", on=scope.local("at"), notice=wrong, law=wrong, warns=pl.lit(silent)
+    )
+
+
+def _never_withdrawn(scope: Scope, consents: pl.DataFrame, purposes: pl.Series, grants: int) -> bool:
+    """Whether ``grants`` or more consents to ``purposes`` were given in the period, and none was taken back in it.
+
+    Taken back: the change that the same person made before it is a consent; a refusal is none.
+    """
+    known = consents.lazy().filter(pl.col("purpose").is_in(purposes.implode()))
+    now = known.filter(scope.times_within("at"))
+    granted = pl.col("state") == "granted"
+    if now.filter(granted).select(pl.len()).collect().item() < grants:
+        return False
+    denying = now.filter(~granted).select("subject_ref", "purpose").unique()
+    ordered = (
+        known.join(denying, on=["subject_ref", "purpose"], how="semi")
+        .select("subject_ref", "purpose", "at", "row", granted=granted)
+        .sort("subject_ref", "purpose", "at", ~pl.col("granted"), "row")
+    )
+    same = (pl.col("subject_ref") == pl.col("subject_ref").shift(1)) & (pl.col("purpose") == pl.col("purpose").shift(1))
+    taken = ordered.filter(~pl.col("granted") & same & pl.col("granted").shift(1), scope.times_within("at"))
+    return taken.select(pl.len()).collect().item() == 0
 
 
 @control(
@@ -156,15 +191,26 @@ def settings_reachable(scope: Scope, cookie_scans: pl.DataFrame) -> pl.DataFrame
     return pages.select("row", "on", "notice", law="notice")
 
 
-@control("cookies-listed", "cookies that a scan found and the cookie notice does not list", "notice", about="things")
+@control(
+    "cookies-listed",
+    "cookies that a scan found and the cookie notice does not list",
+    "notice",
+    about="things",
+    risk="a cookie is listed and no scan of the period found it",
+)
 def cookies_listed(scope: Scope, cookie_scans: pl.DataFrame, cookie_notice: pl.DataFrame) -> pl.DataFrame:
-    """A listing counts on the day of the scan."""
+    """A listing counts on the day of the scan. Where one was looked for by a scan of the period and never seen, the
+    notice may be out of date: every case warns."""
     found = cookie_scans.filter(scope.within("scanned_on"), pl.col("cookie").is_not_null())
     listed = found.select("row", "cookie", "scanned_on").join(cookie_notice.drop("row"), on="cookie")
-    shown = listed.filter(
-        pl.col("scanned_on").is_between("listed_from", pl.col("listed_until").fill_null(pl.date(9999, 1, 1)))
+    on_the_day = pl.col("scanned_on").is_between("listed_from", pl.col("listed_until").fill_null(pl.date(9999, 1, 1)))
+    shown = listed.filter(on_the_day)
+    days = cookie_scans.filter(scope.within("scanned_on")).select(pl.col("scanned_on").unique())
+    sought = cookie_notice.join(days, how="cross").filter(on_the_day)
+    unseen = not set(sought["cookie"]) <= set(shown["cookie"])
+    return found.select(
+        "row", on="scanned_on", notice=~pl.col("row").is_in(shown["row"].implode()), warns=pl.lit(unseen)
     )
-    return found.select("row", on="scanned_on", notice=~pl.col("row").is_in(shown["row"].implode()))
 
 
 # ---- consents -------------------------------------------------------------------------------------------------------

@@ -74,16 +74,22 @@ class Scope:
 class Figures:
     """What a control that passes no verdict reports: a population and counts by name.
 
-    One named ``two-factor of accounts`` is a part of the one named ``accounts``, and shown with its share.
+    One named ``two-factor of accounts`` is a part of the one named ``accounts``, and shown with its share; one named
+    ``days per answered`` is a sum over ``answered``, and shown with its average. Behind a sum stand the people whom
+    ``people`` says; behind another figure, as many as it counts.
     """
 
     population: int
     counts: dict[str, int]
+    people: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control by name: what its exceptions are, the registers it reads, the layers it speaks for, its options."""
+    """A control by name: what its exceptions are, the registers it reads, the layers it speaks for, its options.
+
+    ``risk`` says what besides a due date that is near puts a promise at risk; empty for none.
+    """
 
     name: str
     exceptions: str
@@ -93,13 +99,16 @@ class Control:
     options: type[BaseModel]
     cases: Callable[..., pl.DataFrame | Figures]
     measure: bool
+    risk: str = ""
 
 
 CONTROLS: dict[str, Control] = {}
 """Every control by name."""
 
 
-def control(name: str, exceptions: str, *layers: Layer, about: Literal["people", "things"] = "people") -> Any:
+def control(
+    name: str, exceptions: str, *layers: Layer, about: Literal["people", "things"] = "people", risk: str = ""
+) -> Any:
     """Registers a function as the control ``name``; without layers, it is a measure.
 
     Its arguments are the scope, then the registers that it reads, each by its schema's name; keyword arguments are its
@@ -113,7 +122,7 @@ def control(name: str, exceptions: str, *layers: Layer, about: Literal["people",
         assert name not in CONTROLS, name
         assert set(reads) <= set(REGISTERS), name
         options = create_model(name, __config__=ConfigDict(extra="forbid", frozen=True), **given)  # type: ignore[call-overload]
-        CONTROLS[name] = Control(name, exceptions, about, layers, reads, options, cases, not layers)
+        CONTROLS[name] = Control(name, exceptions, about, layers, reads, options, cases, not layers, risk)
         return cases
 
     return register
@@ -181,8 +190,8 @@ class Result:
 
     ``layers`` has a finding for each layer that the control speaks for; a measure has ``figures`` instead. ``people``
     counts the distinct people: all, and by layer (``any``: in one or another) those of the exceptions and of the other
-    cases. ``rows`` (columns
-    register, row, layer, on) are the exceptions themselves: they stay in the confidential zone.
+    cases; of a measure, those behind the figures that are sums. ``rows`` (columns register, row, layer, on) are the
+    exceptions themselves: they stay in the confidential zone.
     """
 
     promise: str
@@ -228,7 +237,7 @@ def _evaluate(
     unreadable = sum(e.excluded for e in read)
 
     def without(verdict: Verdict, reason: str, population: int = 0) -> Result:
-        layers: dict[Layer, Finding] = {layer: Finding(verdict) for layer in found.layers}
+        layers: dict[Layer, Finding] = {layer: Finding(verdict) for layer in _layers(promise, found)}
         return Result(
             promise.id, found.name, period.label, found.about, population, layers, evidence, unreadable=unreadable,
             reason=reason,
@@ -250,9 +259,14 @@ def _evaluate(
     if isinstance(cases, Figures):
         return Result(
             promise.id, found.name, period.label, found.about, population, {}, evidence, unreadable=unreadable,
-            figures=cases.counts,
+            figures=cases.counts, people=cases.people,
         )  # fmt: skip
     return _judged(promise, found, scope, _whole(cases, found), evidence, unreadable)
+
+
+def _layers(promise: Promise, found: Control) -> tuple[Layer, ...]:
+    """The layers that a control speaks for; on a duty that only the law knows, the notice has no words to break."""
+    return found.layers if promise.quote else tuple(layer for layer in found.layers if layer != "notice")
 
 
 def _missing(read: list[Evidence], period: Period) -> str:
@@ -281,13 +295,14 @@ def _judged(
     unknown, warnings = int(cases["unknown"].sum()), int(cases["warns"].sum())
     running = scope.as_of < scope.period.last
     counted = "subject" in cases.columns and cases["subject"].null_count() < cases.height
-    any_ = pl.any_horizontal(found.layers)
+    spoken = _layers(promise, found)
+    any_ = pl.any_horizontal(spoken)
     people = {"all": _people(cases, counted)}
     people["any: exceptions"] = _people(cases.filter(any_), counted)
     people["any: others"] = _people(cases.filter(~any_), counted)
     layers: dict[Layer, Finding] = {}
     rows = []
-    for layer in found.layers:
+    for layer in spoken:
         wrong = cases.filter(pl.col(layer))
         people[f"{layer}: exceptions"] = _people(wrong, counted)
         people[f"{layer}: others"] = _people(cases.filter(~pl.col(layer)), counted)

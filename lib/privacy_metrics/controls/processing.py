@@ -116,9 +116,14 @@ def legal_grounds(scope: Scope, processing_activities: pl.DataFrame) -> pl.DataF
     "notice",
     "policy",
     about="things",
+    risk="outputs could not be aggregated, and the reason is recorded",
 )
 def aggregate_trends(scope: Scope, analytics_outputs: pl.DataFrame, *, fewest: int = 10) -> pl.DataFrame:
-    """Where an aggregate was not possible and the reason is recorded, the promise is at risk."""
+    """Where an aggregate was not possible and the reason is recorded, the promise is at risk.
+
+    The usage tables of the workbook's own report of the period stand among the outputs, as row 0: see
+    ``workbook.prepare``.
+    """
     made = analytics_outputs.filter(scope.within("made_on"))
     aggregate = pl.col("level") == "aggregate"
     identifiable = ~aggregate | (pl.col("fewest_people") < fewest).fill_null(False)

@@ -162,7 +162,9 @@ def _added_up(results: Sequence[Result], period: str) -> Cells:
 
 
 def _figures(results: Sequence[Result], period: str) -> Cells:
-    rows = [(f"{r.promise}: {name}", count, count) for r in results for name, count in r.figures.items()]
+    rows = [
+        (f"{r.promise}: {name}", count, r.people.get(name, count)) for r in results for name, count in r.figures.items()
+    ]
     schema = {"figure": pl.String, "count": pl.Int64, "people": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     notes = ("What the controls that pass no verdict report.",)

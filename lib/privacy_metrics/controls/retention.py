@@ -7,14 +7,19 @@ from datetime import timedelta
 import polars as pl
 
 from .evaluation import Scope, control
-from .processing import FOREVER
+from .processing import FOREVER, in_force
 
 INDIRECT = ("public", "lead_provider")
 """Sources that are not the person: GDPR Art. 14 applies."""
 
 
 @control(
-    "retention", "records of an ended relationship past the limit with no documented hold", "notice", "law", "policy"
+    "retention",
+    "records of an ended relationship past the limit with no documented hold",
+    "notice",
+    "law",
+    "policy",
+    risk="the review of a hold is overdue",
 )
 def retention(
     scope: Scope, retention: pl.DataFrame, *, groups: tuple[str, ...], days: int = 30, holds: tuple[str, ...] = ()
@@ -54,6 +59,39 @@ def retention(
 
 
 @control(
+    "retention-runs",
+    "kinds of personal data of which a run of deletion left records past the limit",
+    "notice",
+    "law",
+    about="things",
+)
+def retention_runs(
+    scope: Scope, data_inventory: pl.DataFrame, retention_runs: pl.DataFrame, *, days: int = 30
+) -> pl.DataFrame:
+    """Every kind of personal data under a rule of retention, of whichever group of people: the runs of its rule in its
+    system on the days of the period on which the data was held. None is no evidence.
+
+    A run leaves records past the limit where some are overdue, on no hold, and the oldest one has been so for more than
+    ``days``. One that does not say since when may have been so for long. (Art. 5(1)(e).)
+    """
+    held = in_force(scope, data_inventory, "held_from", "held_until").filter(
+        "classed_personal", pl.col("retention_rule").is_not_null()
+    )
+    runs = retention_runs.filter(scope.within("run_on"), pl.col("run_on") <= scope.day)
+    grace = pl.col("oldest_due_on").dt.offset_by(f"{days}d")
+    left = (pl.col("overdue") > 0) & ~(grace >= pl.col("run_on")).fill_null(False)
+    keys = ["system_id", "retention_rule"]
+    found = held.select("row", "held_from", "held_until", *keys).join(runs.drop("row"), on=keys)
+    found = found.filter(pl.col("run_on").is_between("held_from", pl.col("held_until").fill_null(FOREVER)))
+    told = found.group_by("row").agg(wrong=left.any(), first=pl.col("run_on").filter(left).min())
+    cases = held.join(told, on="row", how="left", maintain_order="left")
+    wrong = pl.col("wrong").fill_null(False)
+    return cases.select(
+        "row", on=pl.coalesce("first", "held_from"), notice=wrong, law=wrong, unknown=pl.col("wrong").is_null()
+    )
+
+
+@control(
     "prospect-sources", "prospects from a source that the notice does not name, or not told in time", "notice", "law"
 )
 def prospect_sources(scope: Scope, prospects: pl.DataFrame, *, indirect: tuple[str, ...] = INDIRECT) -> pl.DataFrame:
@@ -78,6 +116,7 @@ def prospect_sources(scope: Scope, prospects: pl.DataFrame, *, indirect: tuple[s
     "notice",
     "policy",
     about="things",
+    risk="a review changed nothing",
 )
 def prospect_review(scope: Scope, prospect_reviews: pl.DataFrame, *, months: int = 6) -> pl.DataFrame:
     """The notice is broken where no review was finished at all, or not all of it; ``months`` is policy.

@@ -94,7 +94,13 @@ def right_portability(scope: Scope, requests: pl.DataFrame, request_handling: pl
     )
 
 
-@control("right-rectification", "rectifications late, or granted and not carried out", "notice", "law")
+@control(
+    "right-rectification",
+    "rectifications late, or granted and not carried out",
+    "notice",
+    "law",
+    risk="it is not on record that recipients were told",
+)
 def right_rectification(
     scope: Scope, requests: pl.DataFrame, request_handling: pl.DataFrame, *, days: int = 7
 ) -> pl.DataFrame:
@@ -193,16 +199,45 @@ def withdrawals_carried_out(scope: Scope, requests: pl.DataFrame, *, days: int =
     "data handed over before an identity that was asked for was confirmed",
     "notice",
     "law",
+    risk="the identity is asked for late, or in a large share of the requests",
 )
-def identity_before_disclosure(scope: Scope, requests: pl.DataFrame) -> pl.DataFrame:
-    """Of the access and portability requests in which it was asked for. (Art. 12(6), 5(1)(f).)"""
+def identity_before_disclosure(
+    scope: Scope, requests: pl.DataFrame, *, days: int = 7, most_share: float = 0.5
+) -> pl.DataFrame:
+    """Of the access and portability requests in which it was asked for. (Art. 12(6), 5(1)(f).)
+
+    Asked for more than ``days`` after receipt, a case warns. Where it was asked for in more than ``most_share`` of such
+    requests received in the period, every case does: the law asks for reasonable doubts.
+    """
+    rights = ("access", "portability")
     asked = requests.filter(
-        pl.col("right").is_in(["access", "portability"]), pl.col("identity_requested_on").is_not_null(),
+        pl.col("right").is_in(rights), pl.col("identity_requested_on").is_not_null(),
         pl.col("response_sent_on").is_between(scope.period.first, scope.period.last),
     )  # fmt: skip
     given = pl.col("outcome").is_in(GRANTED).fill_null(False)
     early = ~(pl.col("identity_received_on") <= pl.col("response_sent_on")).fill_null(False)
-    return asked.select("row", on="response_sent_on", notice=given & early, law=given & early)
+    late = pl.col("identity_requested_on") > pl.col("received_on").dt.offset_by(f"{days}d")
+    came, checked = _share(scope, requests, "identity_requested_on", rights)
+    return asked.select(
+        "row", on="response_sent_on", notice=given & early, law=given & early,
+        warns=late | pl.lit(checked > most_share * came),
+    )  # fmt: skip
+
+
+@control("identity-checks", "checks of identity: in how many requests, how soon, and how many were never answered")
+def identity_checks(scope: Scope, requests: pl.DataFrame) -> Figures:
+    """Of the requests received in the period: those in which it was asked for by its end, the days from receipt to
+    asking, and those of them that were closed by then and never answered the question."""
+    came = _received(scope, requests)
+    asked = came.filter(pl.col("identity_requested_on") <= scope.day)
+    days = asked.select((pl.col("identity_requested_on") - pl.col("received_on")).dt.total_days().sum()).item()
+    ended = pl.coalesce("response_sent_on", "decided_on") <= scope.day
+    never = asked.filter(pl.col("state") == "closed", ended, pl.col("identity_received_on").is_null())
+    counts = {
+        "requests": came.height, "checked of requests": asked.height, "never answered of checked": never.height,
+        "days to ask per checked": days,
+    }  # fmt: skip
+    return Figures(came.height, counts, {"days to ask per checked": asked.height})
 
 
 def _refusals(scope: Scope, requests: pl.DataFrame) -> pl.DataFrame:
@@ -288,14 +323,52 @@ def extension_notified(scope: Scope, requests: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@control("clarification-in-time", "requests for clarification that came late", "policy")
-def clarification_in_time(scope: Scope, requests: pl.DataFrame, *, days: int = 7) -> pl.DataFrame:
-    """At most ``days`` after receipt: what is asked later does not speed up anything (EDPB 01/2022 para 159)."""
+def _share(scope: Scope, requests: pl.DataFrame, asked_on: str, rights: tuple[str, ...] = ()) -> tuple[int, int]:
+    """The controller's requests that were received in the period, and how many were asked for something by its end."""
+    came = _received(scope, requests)
+    came = came.filter(pl.col("right").is_in(rights)) if rights else came
+    return came.height, came.filter(pl.col(asked_on) <= scope.day).height
+
+
+def _received(scope: Scope, requests: pl.DataFrame) -> pl.DataFrame:
+    return requests.filter(pl.col("role") == "controller", scope.within("received_on"))
+
+
+@control(
+    "clarification-in-time",
+    "requests for clarification that came late",
+    "policy",
+    risk="a large share of the requests is paused for clarification",
+)
+def clarification_in_time(
+    scope: Scope, requests: pl.DataFrame, *, days: int = 7, most_share: float = 0.25
+) -> pl.DataFrame:
+    """At most ``days`` after receipt: what is asked later does not speed up anything (EDPB 01/2022 para 159).
+
+    Where more than ``most_share`` of the requests received in the period were paused, every case warns.
+    """
     asked = requests.filter(
         pl.col("clarification_requested_on").is_between(scope.period.first, scope.period.last)
     )  # fmt: skip
     late = pl.col("clarification_requested_on") > pl.col("received_on").dt.offset_by(f"{days}d")
-    return asked.select("row", on="clarification_requested_on", policy=late)
+    came, paused = _share(scope, requests, "clarification_requested_on")
+    return asked.select("row", on="clarification_requested_on", policy=late, warns=pl.lit(paused > most_share * came))
+
+
+@control("clarification-pauses", "pauses for clarification: how many requests, and how many days")
+def clarification_pauses(scope: Scope, requests: pl.DataFrame) -> Figures:
+    """Of the requests received in the period: those that were paused by its end, and the days from asking to the
+    answer, or to the period's end where there is none by then."""
+    came = _received(scope, requests)
+    paused = came.filter(pl.col("clarification_requested_on") <= scope.day)
+    end = pl.min_horizontal(pl.col("clarification_received_on").fill_null(scope.day), pl.lit(scope.day))
+    days = paused.select((end - pl.col("clarification_requested_on")).dt.total_days().sum()).item()
+    waiting = paused.filter((pl.col("clarification_received_on") <= scope.day).fill_null(False).not_())
+    counts = {
+        "requests": came.height, "paused of requests": paused.height, "still paused of paused": waiting.height,
+        "days per paused": days,
+    }  # fmt: skip
+    return Figures(came.height, counts, {"days per paused": paused.height})
 
 
 @control("controller-role", "requests about a customer's data that were closed and not passed on", "notice")
@@ -312,17 +385,22 @@ def controller_role(scope: Scope, requests: pl.DataFrame, request_handling: pl.D
     )  # fmt: skip
 
 
-@control("complaints", "complaints to a supervisory authority: how many, how many had turned to the company before")
+@control("complaints", "complaints to a supervisory authority, and concerns that were brought to the company first")
 def complaints(scope: Scope, complaints: pl.DataFrame, requests: pl.DataFrame) -> Figures:
-    """Counts of the period: complaints, how many had contacted the company first, open at its end, escalated."""
+    """Counts of the period: complaints, how many had contacted the company first, open at its end; requests that were
+    escalated to the officer, those of them answered in the period (whenever they came), and the days from receipt to
+    the answer."""
     heard = complaints.filter(scope.within("received_on"))
     open_ = complaints.filter(
         pl.col("received_on") <= scope.day, pl.col("closed_on").is_null() | (pl.col("closed_on") > scope.day)
     )
     escalated = requests.filter(scope.within("received_on"), pl.col("escalated").fill_null(False))
     first = int(heard["contacted_first"].fill_null(False).sum())
+    told = requests.filter(scope.within("response_sent_on"), pl.col("escalated").fill_null(False))
+    days = told.select((pl.col("response_sent_on") - pl.col("received_on")).dt.total_days().sum()).item()
     counts = {
         "complaints": heard.height, "contacted first of complaints": first, "open": open_.height,
-        "escalated": escalated.height,
+        "escalated": escalated.height, "escalated answered": told.height, "days per escalated answered": days,
     }  # fmt: skip
-    return Figures(heard.height + open_.height + escalated.height, counts)
+    seen = heard.height + open_.height + escalated.height + told.height
+    return Figures(seen, counts, {"days per escalated answered": told.height})

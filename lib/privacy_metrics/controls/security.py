@@ -10,12 +10,14 @@ from .evaluation import Figures, Scope, control
 from .processing import in_force
 
 
-@control("security-tests", "assets that were not tested, or too long ago", "notice", "policy", about="things")
+@control("security-tests", "assets not tested in time, or of a kind that was not", "notice", "policy", about="things")
 def security_tests(
     scope: Scope, assets: pl.DataFrame, security_tests: pl.DataFrame, *, months: int = 12, website_months: int = 3
 ) -> pl.DataFrame:
-    """An asset that was in service for longer than the interval and never tested breaks the notice; the
-    intervals are policy. Judged on the asset's last day in service in the period."""
+    """A kind of asset (websites, data centres, systems, others) of which not one was tested for longer than the
+    interval breaks the notice, with every asset of it; an asset that was not is against policy. An asset is judged on
+    its last day in service in the period, a kind on the last one of its assets; from the first day in service, a test
+    is not due for the length of the interval."""
     serving = in_force(scope, assets, "service_from", "service_until")
     serving = serving.with_columns(
         at=pl.min_horizontal(pl.col("service_until").fill_null(scope.day), pl.lit(scope.day))
@@ -25,13 +27,19 @@ def security_tests(
         done, left_on="at", right_on="done_on", by="asset_id", strategy="backward", check_sortedness=False
     )
     since = pl.coalesce("done_on", "service_from")
-    site = pl.col("kind") == "website"
-    due = pl.when(site).then(since.dt.offset_by(f"{website_months}mo")).otherwise(since.dt.offset_by(f"{months}mo"))
-    cases = cases.with_columns(due=due)
+    tested = pl.coalesce(pl.col("done_on").max().over("kind"), pl.col("service_from").min().over("kind"))
+
+    def end(day: pl.Expr) -> pl.Expr:
+        """The last day of the interval that begins on ``day``."""
+        site = pl.col("kind") == "website"
+        return pl.when(site).then(day.dt.offset_by(f"{website_months}mo")).otherwise(day.dt.offset_by(f"{months}mo"))
+
+    cases = cases.with_columns(due=end(since), kind_due=end(tested), kind_at=pl.col("at").max().over("kind"))
     late = pl.col("due") < pl.col("at")
+    untested = pl.col("kind_due") < pl.col("kind_at")
+    first = pl.when(untested).then("kind_due").when(late).then("due") + timedelta(days=1)
     return cases.select(
-        "row", on=pl.when(late).then(pl.col("due") + timedelta(days=1)).otherwise("at"),
-        notice=late & pl.col("done_on").is_null(), policy=late,
+        "row", on=pl.coalesce(first, "at"), notice=untested, policy=late,
         warns=~late & (pl.col("due") <= scope.soon) & pl.col("service_until").is_null(),
     ).sort("row")  # fmt: skip
 

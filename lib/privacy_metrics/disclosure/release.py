@@ -578,7 +578,7 @@ def load(folder: Path) -> tuple[dict[str, Release], dict[str, Any]]:
     for noted in more.pop("releases"):
         noted |= {k: tuple(noted[k]) for k in ("dimensions", "measures", "notes")}
         noted["nesting"] = tuple((c, p, {k: tuple(v) for k, v in of.items()}) for c, p, of in noted["nesting"])
-        noted["groups"] = tuple((d, tuple(of), population) for d, of, population in noted["groups"])
+        noted["groups"] = tuple((d, tuple(of), population) for d, of, population in noted.get("groups", ()))
         noted |= {"policy": Policy(**noted["policy"]), "frame": pl.read_parquet(folder / f"{noted['name']}.parquet")}
         made[noted["name"]] = Release(**noted, seal=_SEAL)
     return made, more

@@ -127,8 +127,10 @@ def read(files: Files, *, language: bool) -> Iterator[Lines]:
 
 def _parsed(block: list[tuple[int, bytes]], language: bool) -> Lines:
     lines = parse(*(part for _, part in block), language=language)
-    counts = [part.count(b"\n") for _, part in block]
-    return replace(lines, file=np.repeat(np.array([file for file, _ in block], np.uint32), counts))
+    numbers = np.array([file for file, _ in block], np.uint32)
+    if numbers[0] == numbers[-1]:  # most blocks are of one file: its lines need not be counted
+        return replace(lines, file=np.full(lines.time.size, numbers[0]))
+    return replace(lines, file=np.repeat(numbers, [part.count(b"\n") for _, part in block]))
 
 
 def blocks(files: Files) -> Iterator[bytes]:
