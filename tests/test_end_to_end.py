@@ -150,6 +150,19 @@ def test_the_reports_print(reported, browser, tmp_path: Path) -> None:
     assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") + pdf.count(b"/Type /Page/") > 5
 
 
+def test_every_promise_stands_on_one_printed_page_with_its_movement(reported, browser) -> None:
+    folder, _ = reported
+    opened = Opened(browser, folder / "compliance.html")
+    opened.page.emulate_media(media="print")
+    opened.page.set_viewport_size({"width": 680, "height": 900})  # A4 without its margins
+    matrix = opened.page.locator(".pm-matrix")
+    assert matrix.bounding_box()["height"] < 940
+    marks = opened.page.locator(".pm-matrix tbody tr:first-child .pm-moved").all()
+    assert len(marks) == 3
+    assert all(mark.bounding_box()["width"] > 20 for mark in marks)
+    opened.page.close()
+
+
 BAD = {
     "an unknown period": (["report", "2026Q5"], "2026Q5' is no period"),
     "a missing folder": (["report", "2026Q3", "--params", "nowhere"], "no such folder"),
