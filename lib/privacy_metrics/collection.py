@@ -227,13 +227,7 @@ def _rows(params: Params, period: Period) -> sources.Rows:
 
     spec = params.sources.requests
     assert spec is not None
-    assert spec.database is not None
-    assert spec.query is not None
-    wanted = {spec.columns.get(name, name) for name in SCHEMA}
-    return sources.rows(
-        spec.database, spec.query, params, period, "sources.requests.query",
-        lambda names: [name for name in names if name in wanted],
-    )  # fmt: skip
+    return sources.register_rows(spec, SCHEMA, params, period, "sources.requests.query")
 
 
 def _read_requests(params: Params, period: Period, new: Path, key: bytes) -> dict[str, Any]:

@@ -359,28 +359,20 @@ class Countries(_Section):
         return self
 
 
-def _in_one_place(register: RequestRegister | RegisterSource) -> None:
-    by_query = register.database is not None
-    if (register.path is not None) == by_query or (register.query is not None) != by_query:
-        raise ValueError("give either path: FILE, or database: with query: SELECT ...")
-
-
-class RequestRegister(_Section):
-    """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
-    or a database and a query.
+class RegisterInput(_Section):
+    """Where a register is, a file or a database and a query, and how it becomes the schema's.
 
     ``columns``, ``values`` and ``fill`` map another tool's register to the schema's columns and values. ``$start`` and
     ``$end`` in a query are the period's.
     """
 
-    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira"] = "table"
     path: str | None = Field(default=None, description="the file")
-    database: Database | None = Field(default=None, description="of kind table: where query is asked")
-    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per request")
+    database: Database | None = Field(default=None, description="where query is asked")
+    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per row of the register")
     zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
-        default=None, description="the time zone of times that carry none"
+        default=None, description="the time zone of times that carry no offset"
     )
-    as_of: date | None = Field(default=None, description="the day it was exported; without it, its latest entry's day")
+    as_of: date | None = Field(default=None, description="the day it was exported")
     columns: dict[str, str] = {}
     values: dict[str, dict[str, str | None]] = {}
     fill: dict[str, str | None] = {}
@@ -388,39 +380,35 @@ class RequestRegister(_Section):
     separator: str = ","
 
     @model_validator(mode="after")
-    def _one_place(self) -> RequestRegister:
-        _in_one_place(self)
+    def _one_place(self) -> RegisterInput:
+        by_query = self.database is not None
+        if (self.path is not None) == by_query or (self.query is not None) != by_query:
+            raise ValueError("give either path: FILE, or database: with query: SELECT ...")
+        return self
+
+
+class RequestRegister(RegisterInput):
+    """The register of data-subject requests: a table (CSV, Parquet or XLSX, by the file's suffix), a tracker's export,
+    or a database and a query. Without ``as_of``, its latest entry's day counts.
+    """
+
+    kind: Literal["table", "fides", "data_rights_protocol", "opendsr", "jira"] = "table"
+
+    @model_validator(mode="after")
+    def _export_is_a_file(self) -> RequestRegister:
         if self.database and self.kind != "table":
             raise ValueError(f"kind {self.kind} is an export and needs path: FILE")
         return self
 
 
-class RegisterSource(_Section):
-    """Where a register of ``privacy_metrics.registers`` is: CSV, Parquet or XLSX by the file's suffix, or a database
-    and a query.
+class RegisterSource(RegisterInput):
+    """A register of ``privacy_metrics.registers``: CSV, Parquet or XLSX by its suffix, or a database and a query.
 
-    ``columns``, ``values`` and ``fill`` map another tool's export to the schema's columns and values.
+    Without ``as_of``, that of ``sources`` counts.
     """
 
-    path: str | None = Field(default=None, description="the file")
-    database: Database | None = Field(default=None, description="where query is asked")
-    query: str | None = Field(default=None, min_length=1, description="SELECT ..., one row per row of the register")
     kind: str | None = Field(default=None, description="its schema, where that is not the name it is given here")
-    as_of: date | None = Field(default=None, description="the day it was exported; without it, sources.as_of")
     may_be_empty: bool = Field(default=False, description="that it holds no row says that there was nothing to note")
-    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
-        default=None, description="the time zone of times that carry no offset"
-    )
-    columns: dict[str, str] = {}
-    values: dict[str, dict[str, str | None]] = {}
-    fill: dict[str, str | None] = {}
-    date_format: str | None = None
-    separator: str = ","
-
-    @model_validator(mode="after")
-    def _one_place(self) -> RegisterSource:
-        _in_one_place(self)
-        return self
 
 
 class Sources(_Section):

@@ -22,7 +22,7 @@ import polars as pl
 
 from . import requests, sources
 from .params import Params, Period
-from .requests import Column, RegisterMapping, checked, read_frame
+from .requests import Column, checked, mapping_of, read_frame
 from .requests.register import ROW
 
 Kind = Literal["code", "codes", "person", "enum", "country", "boolean", "date", "time", "number"]
@@ -595,13 +595,7 @@ def raw(params: Params, period: Period, name: str) -> tuple[pl.DataFrame, dict[s
     Raises RegisterError with every problem of the file, and SourceError where a database refuses.
     """
     source = params.sources.registers[name]
-    schema = columns(source.kind or name)
-    zone, mapping = (
-        params.organisation.time_zone,
-        RegisterMapping(
-            source.columns, source.values, source.fill, source.zone, source.date_format, source.separator, schema
-        ),
-    )
+    zone, mapping = params.organisation.time_zone, mapping_of(source, columns(source.kind or name))
     if source.path:
         path = params.path(source.path)
         frame = read_frame(path, zone=zone, mapping=mapping).with_row_index("row", 2)
@@ -615,13 +609,8 @@ def raw(params: Params, period: Period, name: str) -> tuple[pl.DataFrame, dict[s
 def asked(params: Params, period: Period, name: str) -> sources.Rows:
     """What the query of the register ``sources.registers.name`` gives, of its schema's columns alone."""
     source = params.sources.registers[name]
-    assert source.database is not None
-    assert source.query is not None
-    wanted = {source.columns.get(column, column) for column in columns(source.kind or name)}
-    return sources.rows(
-        source.database, source.query, params, period, f"sources.registers.{name}.query",
-        lambda names: [one for one in names if one in wanted],
-    )  # fmt: skip
+    schema = columns(source.kind or name)
+    return sources.register_rows(source, schema, params, period, f"sources.registers.{name}.query")
 
 
 def settle(name: str, frame: pl.DataFrame, as_of: date, zone: str) -> Read:

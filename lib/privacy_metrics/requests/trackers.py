@@ -31,8 +31,8 @@ from typing import Any
 
 import polars as pl
 
-from ..params import RequestRegister
-from .register import ROW, Register, RegisterError, RegisterMapping, read_register, validate
+from ..params import RegisterInput, RequestRegister
+from .register import ROW, SCHEMA, Column, Register, RegisterError, RegisterMapping, read_register, validate
 
 _UNKNOWN: dict[str, str | None] = dict.fromkeys(
     (
@@ -57,9 +57,11 @@ class _Tracker:
     json: bool = False
 
 
-def mapping_of(spec: RequestRegister) -> RegisterMapping:
-    """How the register of ``sources.requests`` becomes the schema's."""
-    return RegisterMapping(spec.columns, spec.values, spec.fill, spec.zone, spec.date_format, spec.separator)
+def mapping_of(given: RegisterInput, schema: Mapping[str, Column] = SCHEMA) -> RegisterMapping:
+    """How a register, as the parameters have it, becomes the schema's."""
+    return RegisterMapping(
+        given.columns, given.values, given.fill, given.zone, given.date_format, given.separator, schema
+    )
 
 
 def read_source(

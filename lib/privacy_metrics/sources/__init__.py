@@ -18,7 +18,7 @@ from . import databases, formats, json_lines, logs, records, tabular, w3c
 from .combined import PARSED as PARSED
 from .combined import Lines as Lines
 from .databases import Rows as Rows
-from .databases import rows as rows
+from .databases import register_rows as register_rows
 from .logs import Files as Files
 from .logs import SourceError as SourceError
 from .logs import fingerprint as fingerprint

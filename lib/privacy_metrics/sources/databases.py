@@ -22,7 +22,7 @@ import polars_hash as plh
 import pyarrow as pa
 from pydantic import Field
 
-from ..params import Columns, Database, DuckDB, Params, Period, PostgreSQL, SQLite
+from ..params import Columns, Database, DuckDB, Params, Period, PostgreSQL, RegisterInput, SQLite
 from .logs import Files, SourceError
 from .records import BATCH, locate, parsed
 
@@ -87,6 +87,19 @@ def rows(
     """The rows that ``query`` gives for ``period``, of the ``columns`` alone; nothing is asked yet."""
     located, parameters = database.located(params.root), times(params, period)
     return Rows([], frames=lambda: read(located, query, parameters, columns, where), where=where)
+
+
+def register_rows(
+    register: RegisterInput, schema: Iterable[str], params: Params, period: Period, where: str
+) -> Rows:  # fmt: skip
+    """The rows of a register's query, of the schema's columns alone."""
+    assert register.database is not None
+    assert register.query is not None
+    wanted = {register.columns.get(name, name) for name in schema}
+    return rows(
+        register.database, register.query, params, period, where,
+        lambda names: [name for name in names if name in wanted],
+    )  # fmt: skip
 
 
 def find(source: Query, params: Params, period: Period) -> Rows:
