@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -362,23 +363,34 @@ def _read(
     def read_here(wanted: list[_Input], only: np.ndarray | None) -> None:
         total = sum(file.size for file in wanted)
         done = 0
-        for source, some in _by_source(wanted):
-            opened = some[0].rows or sources.Files([file.path for file in some])
-            numbers = np.array([file.number for file in some])
-            for lines in sources.read(source, opened):
-                hits.add(lines, numbers, only)
-                if only is None:
-                    marks.add(lines, numbers)
-                if hits.size > HELD and only is None:
-                    for day, frames in technical.days(hits, gap, hits.latest - LATE, engine):
-                        store.add(day, frames)
-                if progress:
-                    progress(done + opened.done, total, int(hits.accounts.sum()))
-            done += opened.done
-            for file in some:
-                file.was_read(opened)
-        for day, frames in technical.days(hits, gap, engine=engine):
-            store.add(day, frames)
+        # Sessions are made of the hits that were held while the next lines are read; of one lot of hits at a time.
+        with ThreadPoolExecutor(1) as other:
+            storing: Future[None] | None = None
+
+            def keep(before: int | None = None) -> None:
+                nonlocal storing
+                if storing:
+                    storing.result()
+                storing = other.submit(store.add_all, technical.days(hits, gap, before, engine))
+
+            for source, some in _by_source(wanted):
+                opened = some[0].rows or sources.Files([file.path for file in some])
+                numbers = np.array([file.number for file in some])
+                for lines in sources.read(source, opened):
+                    hits.add(lines, numbers, only)
+                    if only is None:
+                        marks.add(lines, numbers)
+                    if hits.size > HELD and only is None:
+                        keep(hits.latest - LATE)
+                    if progress:
+                        progress(done + opened.done, total, int(hits.accounts.sum()))
+                done += opened.done
+                for file in some:
+                    file.was_read(opened)
+            keep()
+            if only is None:
+                seen.update((file.number, marks.of_file(file.number)) for file in wanted)
+            storing.result()
 
     def read_there(cluster: Any, wanted: list[_Input], only: np.ndarray | None) -> None:
         from . import spark
@@ -393,8 +405,7 @@ def _read(
             inputs[number].cut_short |= done["cut_short"]
         if only is None:
             seen.update(collected.marks())
-        for day, frames in collected.days(np.flatnonzero(touched).tolist()):
-            store.add(day, frames)
+        store.add_all(collected.days(np.flatnonzero(touched).tolist()))
         if progress:
             total = sum(file.size for file in wanted)
             progress(total, total, int(hits.accounts.sum()))
@@ -414,9 +425,7 @@ def _read(
         store.discard(mixed)
         read([file for file in inputs if (hits.days[file.number] & mixed).any()], mixed)
     store.keep()
-    store.keep_marks(
-        {file.name: seen.get(file.number, marks.of_file(file.number)) if file.new else None for file in inputs}
-    )
+    store.keep_marks({file.name: seen[file.number] if file.new else None for file in inputs})
     account = {"read": int(hits.accounts.sum())}
     account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:
@@ -547,6 +556,11 @@ class Days:
             path = self._path(self.new, name, day)
             path.unlink(missing_ok=True)
             _write_frame(path, frame)
+
+    def add_all(self, days: Iterable[tuple[int, dict[str, pl.DataFrame]]]) -> None:
+        """Adds days of sessions, one after the other."""
+        for day, frames in days:
+            self.add(day, frames)
 
     def discard(self, days: np.ndarray) -> None:
         """Forgets what is known of days: their lines are read again."""

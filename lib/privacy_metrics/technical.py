@@ -406,12 +406,21 @@ def days(
 ) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     """The sessions of the hits held (of those before the epoch second ``before``), cut at midnight: by day, the frames.
 
-    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String.
+    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String. The hits
+    are taken at once and cut when the days are asked for, in another thread if need be.
     """
     if engine is not None:
-        yield from by_day(engine.sessions(hits.take_described(before), gap))
-        return
-    taken, known = hits.take(before)
+        return _cut_by(engine, hits.take_described(before), gap)
+    return _cut(hits, *hits.take(before), gap)
+
+
+def _cut_by(engine: Engine, taken: pl.DataFrame, gap: int) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
+    yield from by_day(engine.sessions(taken, gap))
+
+
+def _cut(
+    hits: Hits, taken: pl.DataFrame, known: pl.DataFrame, gap: int
+) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     frames = visits.sessions(taken, gap, hits.midnights.tolist(), hits.visitor_keys)
     frames["sessions"] = pl.concat([frames["sessions"], known[frames["sessions"]["client"]]], how="horizontal").select(
         STORED
