@@ -8,9 +8,11 @@ of another shape goes through one regular expression, which is what the format m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import polars as pl
@@ -54,6 +56,8 @@ class Coded:
 
     values: pl.Series
     code: np.ndarray
+    run: Heads | None = None
+    """Whose values they are where all blocks of a run have the same: they only become more."""
 
     @classmethod
     def of(cls, texts: pl.Series) -> Coded:
@@ -75,6 +79,7 @@ class Numbered:
     def __init__(self) -> None:
         self._kind = pl.Categorical(pl.Categories.random())
         self._last = pl.Series([], dtype=self._kind)  # categories are forgotten when no series has them
+        self._of_runs: WeakKeyDictionary[Heads, np.ndarray] = WeakKeyDictionary()
         self.size = 0
 
     def of(self, texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
@@ -87,6 +92,66 @@ class Numbered:
         place[number[new] - before] = new
         # Made anew, as views would keep the block that they look into.
         return number, pl.Series(texts.gather(place).to_list(), dtype=pl.String)
+
+    def of_values(self, column: Coded) -> tuple[np.ndarray, pl.Series]:
+        """The numbers of a column's values, and the texts that are new; of a run's, only what is new is looked at."""
+        if column.run is None:
+            return self.of(column.values)
+        known = self._of_runs.get(column.run, np.empty(0, np.int64))
+        number, new = self.of(column.values[known.size :])
+        if number.size:
+            self._of_runs[column.run] = known = np.concatenate([known, number])
+        return known, new
+
+
+class Heads:
+    """The distinct heads of the lines of a run, each with a number, and the address and the account that it names.
+
+    Most are seen in many blocks, so that what is to be known of them is asked once. Blocks may be parsed side by side.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = Numbered()
+        self._known = pl.Series(dtype=pl.String), pl.Series(dtype=pl.String), np.empty(0, bool)
+        self._lock = Lock()
+
+    def plain(self, texts: pl.Series) -> tuple[Coded, Coded, np.ndarray]:
+        """Addresses and accounts of heads such as ``240.1.2.3 - nl-7``, and whether each is such a head."""
+        return self._of(texts, _heads)
+
+    def named(self, address: pl.Series, account: pl.Series) -> tuple[Coded, Coded]:
+        """The same for addresses and accounts that are known already, or null."""
+        texts = address.fill_null("") + "\n" + account.fill_null("")  # no plain head has a line end
+        return self._of(texts, _names)[:2]
+
+    def _of(self, texts: pl.Series, told: Any) -> tuple[Coded, Coded, np.ndarray]:
+        with self._lock:
+            number, new = self._numbers.of(texts)
+            if new.len():
+                one, two = self._known, told(new)
+                many = one[0].n_chunks() > 100
+                columns = (pl.concat([a, b], rechunk=many) for a, b in zip(one[:2], two[:2], strict=True))
+                self._known = *columns, np.append(one[2], two[2])
+            address, account, plain = self._known
+        code = number.astype(np.uint32)
+        return Coded(address, code, self), Coded(account, code, self), plain[number]
+
+
+def _heads(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
+    """Address and account of the heads ``240.1.2.3 - nl-7``, and whether a head is plain."""
+    part = texts.str.splitn(" ", 3).struct
+    address, identity, account = (part.field(f"field_{n}") for n in range(3))
+    plain = (
+        (address != "") & (identity != "") & (account != "")
+        & ~texts.str.contains(r"[^!-~ ]") & ~texts.str.contains(" [", literal=True)
+    ).fill_null(False)  # fmt: skip
+    return address, account.set(account == "-", None), plain.to_numpy()
+
+
+def _names(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
+    part = texts.str.splitn("\n", 2).struct
+    address, account = (part.field(name) for name in ("field_0", "field_1"))
+    return address.set(address == "", None), account.set(account == "", None), np.zeros(texts.len(), bool)
 
 
 @dataclass(frozen=True)
@@ -115,26 +180,33 @@ class Lines:
         ).select(*PARSED)
 
 
-def parse(*content: bytes, language: bool = False) -> Lines:
+def parse(*content: bytes, language: bool = False, heads: Heads | None = None) -> Lines:
     """The lines of ``content``, which may be in parts, in the same order.
 
     With ``language``, a quoted Accept-Language header follows the user agent. Bytes that are no UTF-8 are replaced.
+    ``heads`` are those of the blocks before.
     """
+    heads = heads or Heads()
     block = _Block(*content)
     marks = block.marks()
     ends = np.flatnonzero(block.bytes[marks] == _NEWLINE)
     first = np.concatenate([[0], ends[:-1] + 1])[: ends.size]  # of the marks, the first of each line
     start = np.concatenate([[0], marks[ends[:-1]] + 1])[: ends.size]
-    rows, plain = _plain(block, marks, first, start, ends - first, language)
+    rows, plain = _plain(block, marks, first, start, ends - first, language, heads)
     if rows.size == start.size:
         return plain
     odd = np.ones(start.size, bool)
     odd[rows] = False
-    others = Lines.of(_by_expression(block.texts(start[odd], marks[ends[odd]]), language=language))
+    found = _by_expression(block.texts(start[odd], marks[ends[odd]]), language=language)
+    others = Lines.of(found)
+    others.texts["address"], others.texts["account"] = heads.named(found["address"], found["account"])
     order = np.argsort(np.concatenate([rows, np.flatnonzero(odd)]), kind="stable")
     texts = {}
     for name in TEXTS:
         one, two = plain.texts[name], others.texts[name]
+        if two.run:  # what was asked later has the values of what was asked before, too
+            texts[name] = Coded(two.values, np.concatenate([one.code, two.code])[order], two.run)
+            continue
         code = np.concatenate([one.code, two.code + np.uint32(one.values.len())])[order]
         texts[name] = Coded(pl.concat([one.values, two.values]), code)
     time, status = np.concatenate([plain.time, others.time]), np.concatenate([plain.status, others.status])
@@ -241,7 +313,7 @@ _HIGH = np.array([256 ** max(min(n, 12) - 8, 0) - 1 for n in range(14)], np.uint
 
 def _plain(
     block: _Block, marks: np.ndarray, first: np.ndarray, start: np.ndarray, quotes: np.ndarray,
-    language: bool,
+    language: bool, heads: Heads,
 ) -> tuple[np.ndarray, Lines]:  # fmt: skip
     """The numbers of the lines of the plain shape, and their fields."""
     data = block.bytes
@@ -272,21 +344,18 @@ def _plain(
         closing = marks[np.minimum(first[rows] + 7, marks.size - 1)]
         fits &= ~opened | ((quotes[rows] > 7) & (data[closing - 1] != _BACKSLASH))
         spoken = [quote[6] + 1, np.where(opened, closing, quote[6] + 1)]
-    heads = Coded.of(block.texts(start[rows], stamp))
-    address, account, plain = _heads(heads.values)
-    fits &= plain[heads.code]
-    if fits.all():
-        kept: Any = slice(None)
-    else:
-        kept = np.flatnonzero(fits)
+    likely: Any = slice(None) if fits.all() else np.flatnonzero(fits)
+    # Of a line that does not fit, what would be the head may end within a character.
+    address, account, plain = heads.plain(block.texts(start[rows][likely], stamp[likely]))
+    kept: Any = likely if plain.all() else np.arange(rows.size)[likely][plain]
     quoted = block.quoted(marks)
     at = first[rows][kept]
     requests = _unquoted(quoted, at)
     parts = requests.values.to_frame("request").select(_request()).unnest("request").with_columns(known=_known_target())
     known = parts["known"].to_numpy()[requests.code] & (status[kept] >= 100) & (status[kept] <= 599)
     texts = {
-        "address": Coded(address, heads.code[kept]),
-        "account": Coded(account, heads.code[kept]),
+        "address": replace(address, code=address.code[plain]),
+        "account": replace(account, code=account.code[plain]),
         "method": Coded(parts["method"], requests.code),
         "target": Coded(parts["target"], requests.code),
         "referrer": _optional(_unquoted(quoted, at + 2)),
@@ -307,17 +376,6 @@ def _sizes(length: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         digits = (high[longer] ^ _ZEROS) & _HIGH[length[longer]]
         fits[longer] &= ((digits + _SIXES) | digits) & _NOT_DIGITS == 0
     return fits
-
-
-def _heads(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
-    """Address and account of the heads ``240.1.2.3 - nl-7``, and whether a head is plain."""
-    part = texts.str.splitn(" ", 3).struct
-    address, identity, account = (part.field(f"field_{n}") for n in range(3))
-    plain = (
-        (address != "") & (identity != "") & (account != "")
-        & ~texts.str.contains(r"[^!-~ ]") & ~texts.str.contains(" [", literal=True)
-    ).fill_null(False)  # fmt: skip
-    return address, account.set(account == "-", None), plain.to_numpy()
 
 
 def _unquoted(quoted: pl.Series, at: np.ndarray) -> Coded:

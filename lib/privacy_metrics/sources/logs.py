@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..params import LogFiles, Params, Period, WorkbookError
-from .combined import Lines, parse
+from .combined import Heads, Lines, parse
 
 BLOCK = 24 << 20
 """Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
@@ -108,6 +108,7 @@ def read(files: Files, *, language: bool) -> Iterator[Lines]:
     """
     # One thread reads and decompresses; two parse, as numpy and Polars let go of the interpreter's lock. They want it
     # back more often than every five milliseconds, or they wait for each other longer than they work.
+    heads = Heads()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
     try:
@@ -118,15 +119,15 @@ def read(files: Files, *, language: bool) -> Iterator[Lines]:
             while (block := coming.result()) is not None or parsing:
                 if block is not None:
                     coming = reader.submit(next, blocks, None)
-                    parsing.append(parsers.submit(_parsed, block, language))
+                    parsing.append(parsers.submit(_parsed, block, language, heads))
                 if block is None or len(parsing) > PARSERS:
                     yield parsing.popleft().result()
     finally:
         sys.setswitchinterval(interval)
 
 
-def _parsed(block: list[tuple[int, bytes]], language: bool) -> Lines:
-    lines = parse(*(part for _, part in block), language=language)
+def _parsed(block: list[tuple[int, bytes]], language: bool, heads: Heads) -> Lines:
+    lines = parse(*(part for _, part in block), language=language, heads=heads)
     numbers = np.array([file for file, _ in block], np.uint32)
     if numbers[0] == numbers[-1]:  # most blocks are of one file: its lines need not be counted
         return replace(lines, file=np.full(lines.time.size, numbers[0]))
@@ -231,6 +232,7 @@ def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[
 
     Read part by part, every line of a file is read once. Raises SourceError for a file that cannot be read.
     """
+    heads = Heads()
     try:
         with path.open("rb") as file:
             if start:  # a line that begins at the first byte is this part's, one that began before is not
@@ -242,6 +244,6 @@ def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[
                     return
                 if not block.endswith(b"\n"):
                     block += file.readline()
-                yield parse(block, language=language)
+                yield parse(block, language=language, heads=heads)
     except OSError as error:
         raise SourceError(f"{path}: not readable ({error.strerror}); restore the file") from None
