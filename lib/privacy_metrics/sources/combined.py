@@ -44,10 +44,10 @@ _MONTHS = {
 _QUOTE, _NEWLINE, _SPACE, _RETURN, _BACKSLASH, _MINUS = b'"\n \r\\-'
 BROKEN = -(2**62)
 """The time of a broken line."""
-_BEYOND = 32
+BEYOND = 32
 """Bytes kept after a block, so that what is taken out at its last mark is there."""
-_SEARCHED = 1 << 18
-"""Bytes searched for marks at a time: what a processor's cache holds."""
+_PLACES = pl.int_range(1 << 18, dtype=pl.UInt32, eager=True)
+"""The places of the bytes searched for marks at a time: what a processor's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -180,16 +180,17 @@ class Lines:
         ).select(*PARSED)
 
 
-def parse(*content: bytes, language: bool = False, heads: Heads | None = None) -> Lines:
-    """The lines of ``content``, which may be in parts, in the same order.
+def parse(content: bytes | np.ndarray, *, language: bool = False, heads: Heads | None = None) -> Lines:
+    """The lines of ``content``, in the same order.
 
-    With ``language``, a quoted Accept-Language header follows the user agent. Bytes that are no UTF-8 are replaced.
+    An array (of uint8) is not copied: its lines are whole, and BEYOND bytes of no meaning stand after them. With
+    ``language``, a quoted Accept-Language header follows the user agent. Bytes that are no UTF-8 are replaced.
     ``heads`` are those of the blocks before.
     """
     heads = heads or Heads()
-    block = _Block(*content)
+    block = _Block(content)
     marks = block.marks()
-    ends = np.flatnonzero(block.bytes[marks] == _NEWLINE)
+    ends = np.flatnonzero(block.bytes[marks[:-1]] == _NEWLINE)
     first = np.concatenate([[0], ends[:-1] + 1])[: ends.size]  # of the marks, the first of each line
     start = np.concatenate([[0], marks[ends[:-1]] + 1])[: ends.size]
     rows, plain = _plain(block, marks, first, start, ends - first, language, heads)
@@ -223,32 +224,41 @@ def split(content: bytes) -> pl.Series:
 class _Block:
     """The bytes of whole lines, and the words and texts that stand at places of it."""
 
-    def __init__(self, *parts: bytes) -> None:
-        ended = b"" if not parts or not parts[-1] or parts[-1].endswith(b"\n") else b"\n"
-        content = b"".join([*parts, ended, bytes(_BEYOND)])
-        if not content.isascii():
+    def __init__(self, content: bytes | np.ndarray) -> None:
+        if isinstance(content, bytes):
+            content = _block_of(content)
+        self.size = content.size - BEYOND
+        if self.size and content[: self.size].view(np.int8).min() < 0:  # not all of it is ASCII
+            lines = memoryview(content)[: self.size]
             try:
-                content.decode()
+                str(lines, "utf-8")
             except UnicodeDecodeError:
-                content = content.decode(errors="replace").encode()
-        self.size = len(content) - _BEYOND
-        self.bytes = np.frombuffer(content, np.uint8)
+                content = _block_of(str(lines, "utf-8", "replace").encode())
+                self.size = content.size - BEYOND
+        self.bytes = content
         self.words = np.ndarray(self.bytes.size - 7, "<u8", self.bytes, strides=(1,))
         """The eight bytes from every place on, as one number."""
 
     def words_at(self, place: np.ndarray, *offsets: int) -> list[np.ndarray]:
         """The words so far after each place (24 at most), taken out together: that is faster than one by one."""
-        records = np.ndarray(self.bytes.size - _BEYOND + 1, f"V{_BEYOND}", self.bytes, strides=(1,))
+        records = np.ndarray(self.bytes.size - BEYOND + 1, f"V{BEYOND}", self.bytes, strides=(1,))
         taken = records[place]
         return [taken.getfield("<u8", offset) for offset in offsets]
 
     def marks(self) -> np.ndarray:
-        """The places of quotes and line ends."""
-        found = []
-        for at in range(0, self.size, _SEARCHED):
-            part = self.bytes[at : min(at + _SEARCHED, self.size)]
-            found.append(np.flatnonzero((part == _QUOTE) | (part == _NEWLINE)) + at)
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        """The places of quotes and line ends, and the size of all."""
+        buffers = [None, pa.py_buffer(self.bytes)]
+        data = pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.uint8(), self.size, buffers)))
+        marked = (data == _QUOTE) | (data == _NEWLINE)
+        found = np.empty(marked.sum() + 1, np.int64)
+        found[-1] = self.size
+        done = 0
+        for at in range(0, self.size, _PLACES.len()):
+            part = marked.slice(at, _PLACES.len())
+            places = _PLACES.slice(0, part.len()).filter(part).to_numpy()
+            np.add(places, at, out=found[done : done + places.size])
+            done += places.size
+        return found
 
     def texts(self, start: np.ndarray, end: np.ndarray) -> pl.Series:
         """The texts between places, as views in Arrow's layout: a length, then 12 bytes of text or where it is."""
@@ -265,9 +275,9 @@ class _Block:
         return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.string_view(), length.size, buffers)))
 
     def quoted(self, marks: np.ndarray) -> pl.Series:
-        """The texts from each quote or line end to the next, in one step for all; views, nothing is copied."""
-        buffers = [None, pa.py_buffer(np.append(marks, self.size)), pa.py_buffer(self.bytes)]
-        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), marks.size, buffers)))
+        """The texts from each of ``marks`` to the next, in one step for all; views, nothing is copied."""
+        buffers = [None, pa.py_buffer(marks), pa.py_buffer(self.bytes)]
+        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), marks.size - 1, buffers)))
 
     def moments(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Epoch seconds of the stamps at ``place``, and whether each is one: a day that exists, two digits an item."""
@@ -294,6 +304,11 @@ class _Block:
         hour, minute, second = pairs & 0xFF, pairs >> 24 & 0xFF, pairs >> 48 & 0xFF
         fits &= (hour <= 23) & (minute <= 59) & (second <= 60)
         return midnight + hour * 3600 + minute * 60 + second, fits
+
+
+def _block_of(content: bytes) -> np.ndarray:
+    ended = b"" if not content or content.endswith(b"\n") else b"\n"
+    return np.frombuffer(b"".join([content, ended, bytes(BEYOND)]), np.uint8)
 
 
 _8, _10, _32 = np.uint64(8), np.uint64(10), np.uint64(32)
