@@ -90,7 +90,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
                 state["queries"] = sources.digests(found)
             record |= _without(record, store, left_out, kept["left_out"] if kept and same_plan else None)
             record |= _read_requests(params, period, new, key)
-            record["registers"] = _read_registers(params, period, new, key, record)
+            record["registers"] = _read_registers(params, period, new, key, record, left_out)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             write_private(new / "key", key)
             record |= {"layout": LAYOUT, "state": state}
@@ -263,15 +263,21 @@ def _read_requests(params: Params, period: Period, new: Path, key: bytes) -> dic
 
 
 def _state_of_registers(params: Params, period: Period) -> str:
-    """What the registers and their controls depend on: files, parameters, and the code that gives the verdicts."""
+    """What the registers and their controls depend on: files, parameters, and the code that gives the verdicts.
+
+    A database that refuses is part of it: its register is no evidence, until it answers.
+    """
     if not params.notice and not params.sources.registers:
         return ""
     from . import controls, registers
 
-    stats: list[Any] = [
-        (name, _stat(params.path(source.path)) if source.path else registers.asked(params, period, name).look())
-        for name, source in params.sources.registers.items()
-    ]
+    def seen(name: str, path: str | None) -> Any:
+        try:
+            return _stat(params.path(path)) if path else registers.asked(params, period, name).look()
+        except sources.SourceError as error:
+            return str(error)
+
+    stats = [(name, seen(name, source.path)) for name, source in params.sources.registers.items()]
     include: Any = {"organisation": True, "sources": {"registers", "as_of"}, "notice": True}
     kept = params.model_dump(mode="json", include=include)
     code = [Path(registers.__file__), *sorted(Path(controls.__file__).parent.glob("*.py"))]
@@ -280,7 +286,7 @@ def _state_of_registers(params: Params, period: Period) -> str:
 
 
 def _read_registers(
-    params: Params, period: Period, new: Path, key: bytes, record: dict[str, Any]
+    params: Params, period: Period, new: Path, key: bytes, record: dict[str, Any], left_out: Exclusions
 ) -> dict[str, dict[str, Any]]:
     """Every other register, validated, into the folder ``new``, and what the notice's promises make of them.
 
@@ -295,6 +301,9 @@ def _read_registers(
     found: dict[str, controls.Evidence] = {}
     zone, company = params.organisation.time_zone, params.organisation
     for name, source in params.sources.registers.items():
+        if name in left_out.inputs:  # that of excluded accounts has been read, and nothing of it is kept
+            record["register_inputs"] = [*record["register_inputs"], left_out.inputs[name]]
+            continue
         kind, as_of = source.kind or name, source.as_of or params.sources.as_of
         assert as_of is not None, "the parameters ask for it"
         try:
@@ -305,8 +314,6 @@ def _read_registers(
             record["register_notes"] = [*record["register_notes"], f"sources.registers.{name} is no evidence: {error}"]
             continue
         record["register_inputs"] = [*record["register_inputs"], given]
-        if kind == exclusions.REGISTER:
-            continue
         read = registers.read(kind, frame, zone=zone, as_of=as_of, key=key)
         _write_frame(new / f"register_{name}.parquet", read.frame)
         found[name] = controls.Evidence(name, read.frame, as_of, "", read.excluded.height, source.may_be_empty)
