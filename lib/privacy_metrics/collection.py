@@ -372,14 +372,13 @@ def _read(
         done = 0
         # Sessions are made of the hits that were held while the next lines are read; of one lot of hits at a time.
         with ThreadPoolExecutor(1) as other:
-            storing: Future[None] | None = None
 
-            def keep(before: int | None = None) -> None:
-                nonlocal storing
-                if storing:
-                    storing.result()
-                storing = other.submit(store.add_all, technical.days(hits, gap, before, engine))
+            def stored(last: Future[None] | None, before: int | None = None) -> Future[None]:
+                if last:
+                    last.result()
+                return other.submit(store.add_all, technical.days(hits, gap, before, engine))
 
+            storing = None
             for source, some in _by_source(wanted):
                 opened = some[0].rows or sources.Files([file.path for file in some])
                 numbers = np.array([file.number for file in some])
@@ -388,13 +387,13 @@ def _read(
                     if only is None:
                         marks.add(lines, numbers)
                     if hits.size > HELD and only is None:
-                        keep(hits.latest - LATE)
+                        storing = stored(storing, hits.latest - LATE)
                     if progress:
                         progress(done + opened.done, total, int(hits.accounts.sum()))
                 done += opened.done
                 for file in some:
                     file.was_read(opened)
-            keep()
+            storing = stored(storing)
             if only is None:
                 seen.update((file.number, marks.of_file(file.number)) for file in wanted)
             storing.result()
@@ -411,7 +410,7 @@ def _read(
             hits.days[number, done["days"]] = touched[done["days"]] = True
             inputs[number].cut_short |= done["cut_short"]
         if only is None:
-            seen.update(collected.marks())
+            seen.update({file.number: marks.of_file(file.number) for file in wanted} | collected.marks())
         store.add_all(collected.days(np.flatnonzero(touched).tolist()))
         if progress:
             total = sum(file.size for file in wanted)

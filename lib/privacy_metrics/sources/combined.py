@@ -112,7 +112,8 @@ class Heads:
 
     def __init__(self) -> None:
         self._numbers = Numbered()
-        self._known = pl.Series(dtype=pl.String), pl.Series(dtype=pl.String), np.empty(0, bool)
+        self._address, self._account = pl.Series(dtype=pl.String), pl.Series(dtype=pl.String)
+        self._plain = np.empty(0, bool)
         self._lock = Lock()
 
     def plain(self, texts: pl.Series) -> tuple[Coded, Coded, np.ndarray]:
@@ -128,13 +129,13 @@ class Heads:
         with self._lock:
             number, new = self._numbers.of(texts)
             if new.len():
-                one, two = self._known, told(new)
-                many = one[0].n_chunks() > 100
-                columns = (pl.concat([a, b], rechunk=many) for a, b in zip(one[:2], two[:2], strict=True))
-                self._known = *columns, np.append(one[2], two[2])
-            address, account, plain = self._known
-        code = number.astype(np.uint32)
-        return Coded(address, code, self), Coded(account, code, self), plain[number]
+                address, account, plain = told(new)
+                many = self._address.n_chunks() > 100
+                self._address = pl.concat([self._address, address], rechunk=many)
+                self._account = pl.concat([self._account, account], rechunk=many)
+                self._plain = np.append(self._plain, plain)
+            code = number.astype(np.uint32)
+            return Coded(self._address, code, self), Coded(self._account, code, self), self._plain[number]
 
 
 def _heads(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
@@ -229,7 +230,7 @@ class _Block:
             content = _block_of(content)
         self.size = content.size - BEYOND
         if self.size and content[: self.size].view(np.int8).min() < 0:  # not all of it is ASCII
-            lines = memoryview(content)[: self.size]
+            lines = content.data[: self.size]
             try:
                 str(lines, "utf-8")
             except UnicodeDecodeError:
@@ -250,7 +251,7 @@ class _Block:
         buffers = [None, pa.py_buffer(self.bytes)]
         data = pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.uint8(), self.size, buffers)))
         marked = (data == _QUOTE) | (data == _NEWLINE)
-        found = np.empty(marked.sum() + 1, np.int64)
+        found = np.empty(int(marked.sum()) + 1, np.int64)
         found[-1] = self.size
         done = 0
         for at in range(0, self.size, _PLACES.len()):

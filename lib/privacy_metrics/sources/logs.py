@@ -183,7 +183,7 @@ def _blocks(files: Files) -> Iterator[_Block]:
         nonlocal room
         if size + CHUNK + BEYOND > room.size:  # a line that is longer than a block
             room = np.concatenate([room[:size], np.empty(size + CHUNK + BEYOND, np.uint8)])
-        return memoryview(room)[size : size + CHUNK]
+        return room.data[size : size + CHUNK]
 
     for file, path in enumerate(files.paths):
         for length in _chunks(path, files, free):
