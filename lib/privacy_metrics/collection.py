@@ -25,7 +25,7 @@ from .params import Params, Period, Source
 
 LAYOUT = 8
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
-HELD = 1_000_000
+HELD = 500_000
 """Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
 LATE = 3600
 """Seconds for which hits are held back then: lines are logged that much out of order, seldom more."""

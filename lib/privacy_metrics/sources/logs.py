@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import sys
 import zlib
 from collections import deque
@@ -29,8 +30,8 @@ BLOCK = 24 << 20
 """Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
 CHUNK = 4 << 20
 _NEWLINE = 10
-PARSERS = 2
-"""Blocks parsed at a time."""
+PARSERS = min(2, max(1, (os.cpu_count() or 1) - 1))
+"""Blocks parsed at a time: one core is for what is made of the lines."""
 
 
 class SourceError(WorkbookError):
@@ -107,7 +108,7 @@ def read(files: Files, *, language: bool) -> Iterator[Lines]:
     A compressed file that ends before its end is read as far as it goes and noted in ``files.cut_short``. Raises
     SourceError, with the file's name, for one that cannot be read.
     """
-    # One thread reads and decompresses; two parse, as numpy and Polars let go of the interpreter's lock. They want it
+    # One thread reads and decompresses, others parse, as numpy and Polars let go of the interpreter's lock. All want it
     # back more often than every five milliseconds, or they wait for each other longer than they work.
     heads = Heads()
     interval = sys.getswitchinterval()
