@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from company import company, line, people
-from privacy_metrics import exclusions, workbook
+from privacy_metrics import exclusions, registers, workbook
 from privacy_metrics.params import Params, Period
 from privacy_metrics.requests import RegisterError
 from privacy_metrics.sources import SourceError
@@ -131,6 +131,23 @@ def test_a_register_of_exclusions_that_cant_be_read_stops_the_collection(tmp_pat
     with pytest.raises(RegisterError, match=said) as caught:
         workbook.collect(excluding(tmp_path, row), Q3)
     assert "SECRET" not in str(caught.value)
+
+
+def test_a_register_of_exclusions_in_a_database_that_is_away_stops_the_collection(tmp_path: Path) -> None:
+    away = "{database: {kind: sqlite, path: r.db}, query: SELECT * FROM r}"
+    params = company(tmp_path, LINES, more=REGISTERS.replace("{path: excluded.csv}", away))
+    with pytest.raises(SourceError, match=r"r\.db: no such file"):
+        workbook.collect(params, Q3)
+    assert not workbook.is_collected(params, Q3)
+
+
+def test_the_register_of_exclusions_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    raw = registers.raw
+    monkeypatch.setattr(registers, "raw", lambda *asked: (seen.append(asked[2]), raw(*asked))[1])
+    record = workbook.collect(excluding(tmp_path, "anna,objected,2026-08-02,"), Q3)
+    assert seen == [exclusions.REGISTER]
+    assert [given["file"] for given in record["register_inputs"]] == ["excluded.csv"]
 
 
 def test_no_account_is_kept(tmp_path: Path) -> None:

@@ -201,6 +201,30 @@ def test_a_register_that_cant_be_read_is_no_evidence_and_stops_nothing(tmp_path:
     assert "SECRET" not in note
 
 
+def test_a_register_in_a_database_that_is_away_is_no_evidence_until_it_is_back(tmp_path: Path) -> None:
+    here = SIGNED.replace("v0", "SECRET")
+    asked = "contracts: {database: {kind: sqlite, path: r.db}, query: SELECT * FROM r, kind: contracts}"
+    another(tmp_path, "")
+    text = (tmp_path / "params" / "company.yaml").read_text("utf-8")
+    (tmp_path / "params" / "company.yaml").write_text(text.replace("contracts: {path: contracts.csv}", asked), "utf-8")
+    params, period = Params.load(tmp_path / "params"), Period.parse("2026Q3")
+
+    away = workbook.collect(params, period)
+    assert away["account"]["used"] == 30
+    assert away["registers"]["contracts"]["problem"].endswith("r.db: no such file")
+    assert [note for note in away["register_notes"] if "sources.registers.contracts is no evidence" in note]
+    assert [s.verdict for s in promises.standings(opened(params))] == ["no evidence"]
+    assert workbook.collect(params, period) == away
+
+    pl.read_csv(here.encode(), infer_schema=False).write_database("r", f"sqlite:///{tmp_path / 'r.db'}", engine="adbc")
+    back = workbook.collect(params, period)
+    assert (back["registers"]["contracts"]["problem"], back["register_notes"]) == ("", [])
+    assert back["account"] == away["account"]
+    (tmp_path / "r.db").unlink()
+    assert workbook.collect(params, period)["register_notes"] == away["register_notes"]
+    assert "SECRET" not in json.dumps(away)
+
+
 def test_what_a_notice_says_is_only_ever_text(tmp_path: Path) -> None:
     words = "<script>alert(1)</script> [x](javascript:1) | *y*"
     book = opened(another(tmp_path, HEAD, quote=words))

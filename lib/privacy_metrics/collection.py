@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -24,7 +25,7 @@ from .params import Params, Period, Source
 
 LAYOUT = 8
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
-HELD = 1_000_000
+HELD = 500_000
 """Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
 LATE = 3600
 """Seconds for which hits are held back then: lines are logged that much out of order, seldom more."""
@@ -89,7 +90,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
                 state["queries"] = sources.digests(found)
             record |= _without(record, store, left_out, kept["left_out"] if kept and same_plan else None)
             record |= _read_requests(params, period, new, key)
-            record["registers"] = _read_registers(params, period, new, key, record)
+            record["registers"] = _read_registers(params, period, new, key, record, left_out)
             record["inputs"] = [*record["technical_inputs"], *record["register_inputs"]]
             write_private(new / "key", key)
             record |= {"layout": LAYOUT, "state": state}
@@ -262,15 +263,21 @@ def _read_requests(params: Params, period: Period, new: Path, key: bytes) -> dic
 
 
 def _state_of_registers(params: Params, period: Period) -> str:
-    """What the registers and their controls depend on: files, parameters, and the code that gives the verdicts."""
+    """What the registers and their controls depend on: files, parameters, and the code that gives the verdicts.
+
+    A database that refuses is part of it: its register is no evidence, until it answers.
+    """
     if not params.notice and not params.sources.registers:
         return ""
     from . import controls, registers
 
-    stats: list[Any] = [
-        (name, _stat(params.path(source.path)) if source.path else registers.asked(params, period, name).look())
-        for name, source in params.sources.registers.items()
-    ]
+    def seen(name: str, path: str | None) -> Any:
+        try:
+            return _stat(params.path(path)) if path else registers.asked(params, period, name).look()
+        except sources.SourceError as error:
+            return str(error)
+
+    stats = [(name, seen(name, source.path)) for name, source in params.sources.registers.items()]
     include: Any = {"organisation": True, "sources": {"registers", "as_of"}, "notice": True}
     kept = params.model_dump(mode="json", include=include)
     code = [Path(registers.__file__), *sorted(Path(controls.__file__).parent.glob("*.py"))]
@@ -279,7 +286,7 @@ def _state_of_registers(params: Params, period: Period) -> str:
 
 
 def _read_registers(
-    params: Params, period: Period, new: Path, key: bytes, record: dict[str, Any]
+    params: Params, period: Period, new: Path, key: bytes, record: dict[str, Any], left_out: Exclusions
 ) -> dict[str, dict[str, Any]]:
     """Every other register, validated, into the folder ``new``, and what the notice's promises make of them.
 
@@ -294,6 +301,9 @@ def _read_registers(
     found: dict[str, controls.Evidence] = {}
     zone, company = params.organisation.time_zone, params.organisation
     for name, source in params.sources.registers.items():
+        if name in left_out.inputs:  # that of excluded accounts has been read, and nothing of it is kept
+            record["register_inputs"] = [*record["register_inputs"], left_out.inputs[name]]
+            continue
         kind, as_of = source.kind or name, source.as_of or params.sources.as_of
         assert as_of is not None, "the parameters ask for it"
         try:
@@ -304,8 +314,6 @@ def _read_registers(
             record["register_notes"] = [*record["register_notes"], f"sources.registers.{name} is no evidence: {error}"]
             continue
         record["register_inputs"] = [*record["register_inputs"], given]
-        if kind == exclusions.REGISTER:
-            continue
         read = registers.read(kind, frame, zone=zone, as_of=as_of, key=key)
         _write_frame(new / f"register_{name}.parquet", read.frame)
         found[name] = controls.Evidence(name, read.frame, as_of, "", read.excluded.height, source.may_be_empty)
@@ -362,23 +370,33 @@ def _read(
     def read_here(wanted: list[_Input], only: np.ndarray | None) -> None:
         total = sum(file.size for file in wanted)
         done = 0
-        for source, some in _by_source(wanted):
-            opened = some[0].rows or sources.Files([file.path for file in some])
-            numbers = np.array([file.number for file in some])
-            for lines in sources.read(source, opened):
-                hits.add(lines, numbers, only)
-                if only is None:
-                    marks.add(lines, numbers)
-                if hits.size > HELD and only is None:
-                    for day, frames in technical.days(hits, gap, hits.latest - LATE, engine):
-                        store.add(day, frames)
-                if progress:
-                    progress(done + opened.done, total, int(hits.accounts.sum()))
-            done += opened.done
-            for file in some:
-                file.was_read(opened)
-        for day, frames in technical.days(hits, gap, engine=engine):
-            store.add(day, frames)
+        # Sessions are made of the hits that were held while the next lines are read; of one lot of hits at a time.
+        with ThreadPoolExecutor(1) as other:
+
+            def stored(last: Future[None] | None, before: int | None = None) -> Future[None]:
+                if last:
+                    last.result()
+                return other.submit(store.add_all, technical.days(hits, gap, before, engine))
+
+            storing = None
+            for source, some in _by_source(wanted):
+                opened = some[0].rows or sources.Files([file.path for file in some])
+                numbers = np.array([file.number for file in some])
+                for lines in sources.read(source, opened):
+                    hits.add(lines, numbers, only)
+                    if only is None:
+                        marks.add(lines, numbers)
+                    if hits.size > HELD and only is None:
+                        storing = stored(storing, hits.latest - LATE)
+                    if progress:
+                        progress(done + opened.done, total, int(hits.accounts.sum()))
+                done += opened.done
+                for file in some:
+                    file.was_read(opened)
+            storing = stored(storing)
+            if only is None:
+                seen.update((file.number, marks.of_file(file.number)) for file in wanted)
+            storing.result()
 
     def read_there(cluster: Any, wanted: list[_Input], only: np.ndarray | None) -> None:
         from . import spark
@@ -392,9 +410,8 @@ def _read(
             hits.days[number, done["days"]] = touched[done["days"]] = True
             inputs[number].cut_short |= done["cut_short"]
         if only is None:
-            seen.update(collected.marks())
-        for day, frames in collected.days(np.flatnonzero(touched).tolist()):
-            store.add(day, frames)
+            seen.update({file.number: marks.of_file(file.number) for file in wanted} | collected.marks())
+        store.add_all(collected.days(np.flatnonzero(touched).tolist()))
         if progress:
             total = sum(file.size for file in wanted)
             progress(total, total, int(hits.accounts.sum()))
@@ -414,9 +431,7 @@ def _read(
         store.discard(mixed)
         read([file for file in inputs if (hits.days[file.number] & mixed).any()], mixed)
     store.keep()
-    store.keep_marks(
-        {file.name: seen.get(file.number, marks.of_file(file.number)) if file.new else None for file in inputs}
-    )
+    store.keep_marks({file.name: seen[file.number] if file.new else None for file in inputs})
     account = {"read": int(hits.accounts.sum())}
     account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:
@@ -547,6 +562,11 @@ class Days:
             path = self._path(self.new, name, day)
             path.unlink(missing_ok=True)
             _write_frame(path, frame)
+
+    def add_all(self, days: Iterable[tuple[int, dict[str, pl.DataFrame]]]) -> None:
+        """Adds days of sessions, one after the other."""
+        for day, frames in days:
+            self.add(day, frames)
 
     def discard(self, days: np.ndarray) -> None:
         """Forgets what is known of days: their lines are read again."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -30,11 +31,13 @@ class Exclusions:
     """Who is left out, and when.
 
     ``spans`` has visitor (UInt64, the key of sessions), reason, first and last (Date, both included), in days of the
-    controller's time zone. ``digests`` has a mark of each span, to know it again.
+    controller's time zone. ``digests`` has a mark of each span, to know it again, and ``inputs`` by the name of each
+    register what it was read from.
     """
 
     spans: pl.DataFrame
     digests: list[str]
+    inputs: dict[str, dict[str, Any]]
 
     def on(self, day: date) -> pl.DataFrame:
         """Who is left out on ``day`` (visitor), and why (reason): the first of REASONS that fits."""
@@ -50,12 +53,14 @@ def read(params: Params, period: Period, key: bytes) -> Exclusions:
     Raises RegisterError where it can't be read or a row contradicts itself: what a person asked for is not passed over.
     """
     found = pl.DataFrame(schema={"visitor": pl.UInt64, "reason": pl.String, "first": pl.Date, "last": pl.Date})
+    inputs: dict[str, dict[str, Any]] = {}
     for name, source in params.sources.registers.items():
         if (source.kind or name) != REGISTER:
             continue
         from . import registers, requests  # only here, as most collections need no register
 
         frame, given = registers.raw(params, period, name)
+        inputs[name] = given
         rows = frame.filter(pl.col("excluded_until") < pl.col("excluded_from"))["row"].to_list()
         if rows:
             problems = [f"row {row}: excluded_until is before excluded_from" for row in rows]
@@ -71,7 +76,7 @@ def read(params: Params, period: Period, key: bytes) -> Exclusions:
         )
         found = pl.concat([found, spans])
     within = found.filter(pl.col("first") <= period.last, pl.col("last") >= period.first).unique().sort(found.columns)
-    return Exclusions(within, sorted(_digest(key, row) for row in within.iter_rows()))
+    return Exclusions(within, sorted(_digest(key, row) for row in within.iter_rows()), inputs)
 
 
 def _digest(key: bytes, row: tuple[object, ...]) -> str:

@@ -31,6 +31,9 @@ MACHINE = "HeadlessChrome/"
 """A browser without a window is nobody's; it writes its name into a PDF that it prints."""
 
 
+_COLUMNS = ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent"))
+
+
 class Marks:
     """Takes parsed log lines, and keeps of each distinct account, address, user agent and query value a keyed mark.
 
@@ -44,6 +47,9 @@ class Marks:
         self._numbers = {kind: Numbered() for kind in (ACCOUNT, ADDRESS, AGENT, QUERY)}
         self._new: dict[str, list[pl.Series]] = {kind: [] for kind in self._numbers}
         self._seen: dict[tuple[int, str], list[np.ndarray]] = {}
+        self._file = -1
+        self._here = {kind: np.zeros(1, bool) for kind in self._numbers}
+        """By the number of a value, whether the file that is being read has it; the last is for none."""
         self._marks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def add(self, lines: Lines, files: np.ndarray | None = None) -> None:
@@ -54,25 +60,42 @@ class Marks:
             first = np.flatnonzero(np.append(True, lines.file[1:] != lines.file[:-1]))
             ends = np.append(first[1:], lines.file.size)
             parts = [(int(lines.file[a]), slice(a, b)) for a, b in zip(first, ends, strict=True)]
+        numbers = {}
+        for kind, column in _COLUMNS:
+            numbers[kind], new = self._numbers[kind].of_values(lines.texts[column])
+            self._new[kind].append(new)
         for number, rows in parts:
-            file = number if files is None else int(files[number])
-            for kind, column in ((ACCOUNT, "account"), (ADDRESS, "address"), (AGENT, "agent")):
-                self._note(file, kind, _present(lines.texts[column], rows))
+            self._begin(number if files is None else int(files[number]))
+            for kind, column in _COLUMNS:
+                self._see(kind, numbers[kind][lines.texts[column].code[rows]])
             for column in ("target", "referrer"):
                 asked = _present(lines.texts[column], rows)
                 asked = asked.filter(asked.str.contains("?", literal=True))
-                self._note(file, QUERY, asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode().drop_nulls())
+                values = asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode().drop_nulls()
+                found, new = self._numbers[QUERY].of(values)
+                self._new[QUERY].append(new)
+                self._see(QUERY, found)
 
-    def _note(self, file: int, kind: str, values: pl.Series) -> None:
-        numbers, new = self._numbers[kind].of(values)
-        self._new[kind].append(new)
-        parts = self._seen.setdefault((file, kind), [])
-        parts.append(numbers.astype(np.uint32))
-        if sum(part.size for part in parts[1:]) > max(1_000_000, parts[0].size):
-            parts[:] = [np.unique(np.concatenate(parts))]
+    def _begin(self, file: int) -> None:
+        """What is seen from here on is of ``file``; what was seen before is kept by its numbers."""
+        if file == self._file:
+            return
+        for kind, here in self._here.items():
+            if (numbers := np.flatnonzero(here)).size:
+                self._seen.setdefault((self._file, kind), []).append(numbers.astype(np.uint32))
+                here[numbers] = False
+        self._file = file
+
+    def _see(self, kind: str, numbers: np.ndarray) -> None:
+        here = self._here[kind]
+        if (more := self._numbers[kind].size + 1 - here.size) > 0:
+            self._here[kind] = here = np.append(here, np.zeros(more + here.size // 2, bool))
+        here[numbers] = True
+        here[-1] = False
 
     def of_file(self, file: int) -> pl.DataFrame:
         """Marks of a file: ``kind``, ``bits`` (how many are kept), ``mark`` (UInt64), in no order of the input."""
+        self._begin(-1)
         found = [pl.DataFrame(schema={"kind": pl.String, "bits": pl.UInt8, "mark": pl.UInt64})]
         for kind in self._numbers:
             if parts := self._seen.get((file, kind)):

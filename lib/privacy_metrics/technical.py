@@ -74,7 +74,8 @@ class Hits:
         self._named: list[pl.Series] = []
         self._networks: dict[int, int] = {}
         self._country, self._network = np.zeros(1, np.int16), np.zeros(1, np.int64)
-        """By the number of an address; the last is for none."""
+        """By the number of an address, the place of its country in ``countries.names`` and the number of its truncated
+        network; the last is for none."""
         self._clients = pl.DataFrame(schema=clients.SCHEMA)
         self._visitors = np.empty((0, 2), np.uint64)
 
@@ -106,13 +107,13 @@ class Hits:
         """The hits of the lines ``used``; ``visitor`` is a number of this run, ``client`` one of ``_agents``."""
         code = {name: column.code[used] for name, column in lines.texts.items()}
         values = {name: column.values for name, column in lines.texts.items()}
-        country, network = self._located(values["address"])
-        account, new = self._accounts.of(values["account"])
+        address = self._located(lines.texts["address"])[code["address"]]
+        accounts, new = self._accounts.of_values(lines.texts["account"])
         self._named.append(new)
-        account = account[code["account"]]
-        has_account = values["account"].is_not_null().to_numpy()[code["account"]]
+        account = accounts[code["account"]]
+        has_account = account >= 0
         client = client[code["agent"]]
-        visitor = np.where(has_account, account, (network[code["address"]] << 32) | client).astype(np.uint64)
+        visitor = np.where(has_account, account, (self._network[address] << 32) | client).astype(np.uint64)
         visitor |= has_account.astype(np.uint64) << np.uint64(63)
         pages = _pages(values["target"].fill_null(""), self.params).with_columns(
             pl.col("area", "product", "action").cast(_CATEGORY)
@@ -129,7 +130,7 @@ class Hits:
                 pl.Series("visitor", visitor),
                 pl.Series("time", lines.time[used]),
                 pl.Series("account", has_account),
-                names.gather(country[code["address"]].astype(np.uint32)).alias("country"),
+                names.gather(self._country[address].astype(np.uint32)).alias("country"),
                 pl.Series("client", client.astype(np.uint32)),
                 tags.gather(code["language"]).alias("language"),
                 *referrers[referrer],
@@ -137,9 +138,9 @@ class Hits:
             ]
         )
 
-    def _located(self, addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-        """The country of ``addresses`` (its place in ``countries.names``), and the number of the truncated network."""
-        number, new = self._addresses.of(addresses)
+    def _located(self, addresses: Coded) -> np.ndarray:
+        """The numbers of the values of ``addresses``, of which country and truncated network are known then."""
+        number, new = self._addresses.of_values(addresses)
         if new.len():
             bits = self.params.disclosure
             country, network = geography.locate(new, self.countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits)
@@ -147,7 +148,7 @@ class Hits:
             network = _numbered(self._networks, networks.tolist())[which]
             self._country = np.concatenate([self._country[:-1], country, self._country[-1:]])
             self._network = np.concatenate([self._network[:-1], network, self._network[-1:]])
-        return self._country[number], self._network[number]
+        return number
 
     def take(self, before: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Hits (columns HIT), and what their clients are, by ``client``; the hits are held no longer.
@@ -406,12 +407,21 @@ def days(
 ) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     """The sessions of the hits held (of those before the epoch second ``before``), cut at midnight: by day, the frames.
 
-    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String.
+    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String. The hits
+    are taken at once and cut when the days are asked for, in another thread if need be.
     """
     if engine is not None:
-        yield from by_day(engine.sessions(hits.take_described(before), gap))
-        return
-    taken, known = hits.take(before)
+        return _cut_by(engine, hits.take_described(before), gap)
+    return _cut(hits, *hits.take(before), gap)
+
+
+def _cut_by(engine: Engine, taken: pl.DataFrame, gap: int) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
+    yield from by_day(engine.sessions(taken, gap))
+
+
+def _cut(
+    hits: Hits, taken: pl.DataFrame, known: pl.DataFrame, gap: int
+) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     frames = visits.sessions(taken, gap, hits.midnights.tolist(), hits.visitor_keys)
     frames["sessions"] = pl.concat([frames["sessions"], known[frames["sessions"]["client"]]], how="horizontal").select(
         STORED

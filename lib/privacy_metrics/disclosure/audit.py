@@ -525,12 +525,17 @@ def _whole(solver: Any, count: int, nodes: int = 500) -> np.ndarray | None:
 # ---- intervals ------------------------------------------------------------------------------------------------------
 
 
+Move = tuple[Sequence[int], Sequence[float]]
+"""Variables, and by how much each changes."""
+
+
 @dataclass
 class Intervals:
     """What a reader can say of each withheld variable: its value lies between ``low`` and ``high``.
 
     Bounds are exact for the variables in ``exact``; for the others, whole numbers that fit everything published reach
-    from ``low`` to ``high``, so that the true interval is at least as wide. ``programmes`` is how many that took.
+    from ``low`` to ``high``, so that the true interval is at least as wide. ``programmes`` is how many that took, and
+    ``moves`` are the changes of the point that they found.
     """
 
     low: np.ndarray
@@ -538,7 +543,8 @@ class Intervals:
     exact: np.ndarray
     programmes: int = 0
     effort: float = 0.0
-    """Programmes by their size squared: about what they cost, and the same on every machine."""
+    """Programmes by their size: about what they cost, and the same on every machine."""
+    moves: list[Move] = field(default_factory=list)
 
     @property
     def width(self) -> np.ndarray:
@@ -546,19 +552,21 @@ class Intervals:
 
 
 def intervals(
-    made: System, point: np.ndarray, held: np.ndarray, required: np.ndarray, moves: Sequence[Move] = ()
-) -> Intervals:
+    made: System, point: np.ndarray, held: np.ndarray, required: np.ndarray, moves: Sequence[Move] = (), *,
+    trial: bool = False,
+) -> Intervals:  # fmt: skip
     """The feasibility interval of every withheld variable (``held``), at least up to the width that is ``required``.
 
     ``point`` fits all rows (``complete``). Where the required width is infinite, the interval is computed to its ends.
     ``moves`` may make it faster: changes of the point that are tried against every constraint first, and count where
-    they hold.
+    they hold. A ``trial`` ends with the first value for which no width is found.
     """
     count = len(point)
     answer = Intervals(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool))
     unknown = np.flatnonzero(held)
     if not unknown.size:
         return answer
+    answer.effort = float(unknown.size)
     matrix = made.matrix()
     rest = matrix @ np.where(held, 0.0, point)
     touched = matrix[:, unknown].tocsr()
@@ -585,10 +593,11 @@ def intervals(
         if (most[at] - least[at] < required[at] - 1e-6).any():
             part = _Attack(touched[rows][:, columns], low[rows], high[rows], point[at], floor[at])
             part.least, part.most = least[at], most[at]
-            part.prove(required[at])
+            part.prove(required[at], trial)
             least[at], most[at], answer.exact[at] = part.least, part.most, part.done
             answer.programmes += part.programmes
-            answer.effort += part.programmes * float(part.count) ** 2
+            answer.effort += part.effort
+            answer.moves += [(at[where].tolist(), change.tolist()) for where, change in part.moves]
         answer.low[at], answer.high[at] = least[at], most[at]
     return answer
 
@@ -630,10 +639,6 @@ def programme(matrix: Any, low: Any, high: Any, least: Any, most: Any) -> Any:
     return solver
 
 
-Move = tuple[Sequence[int], Sequence[float]]
-"""Variables, and by how much each changes."""
-
-
 def _witnessed(
     made: System, matrix: Any, point: np.ndarray, held: np.ndarray, moves: Sequence[Move]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -660,6 +665,13 @@ def _witnessed(
     return least, most
 
 
+WIDE = (8, 24, 64)
+"""How many variables of a row may change in the small programmes."""
+
+LARGE = 1000
+"""In components of more variables, a trial looks near the point only, and ends are found by interior points."""
+
+
 class _Attack:
     """Programmes over one component; every whole solution is a witness for all of its variables."""
 
@@ -667,38 +679,46 @@ class _Attack:
         self.count = matrix.shape[1]
         self.matrix, self.low, self.high, self.floor = matrix, low, high, least
         self.solver = programme(matrix, low, high, least, np.full(self.count, _far(point)))
-        self.point, self.near, self.upper = point, None, np.zeros(0)
+        if self.count > LARGE:
+            self.solver.setOptionValue("solver", "ipm")
+        self.point, self.near, self.columns, self.long = point, None, None, np.zeros(0, bool)
+        self.effort = 0.0
         self.least, self.most = point.copy(), point.copy()
         self.done = np.zeros(self.count, bool)
         self.programmes = 0
+        self.moves: list[tuple[np.ndarray, np.ndarray]] = []
         self.numbers = np.arange(self.count, dtype=np.int32)
 
-    def prove(self, required: np.ndarray) -> None:
-        """Widens the seen ranges until each is as wide as required, or its ends are known."""
+    def prove(self, required: np.ndarray, trial: bool = False) -> None:
+        """Widens the seen ranges until each is as wide as required or its ends are known; a trial, until one is not."""
         random = np.random.default_rng(self.count)
         finite = np.isfinite(required)
         for turn in range(40 if self.count > 4 else 0):
             short = self._short(required) & finite
-            if not short.any():
+            if short.sum() <= max(25, self.count / 50):
                 break
             before = int(short.sum())
-            # Many at once: each programme pushes all that still lack width in one direction.
+            # Many at once: each programme pushes all that still lack width in one direction. Few are faster one by one.
             signs = np.ones(self.count) if turn == 0 else np.where(random.random(self.count) < 0.7, 1.0, -1.0)
             self._solve(np.where(short, signs * random.uniform(0.5, 1.5, self.count), 0.0))
             if turn > 2 and before - int((self._short(required) & finite).sum()) < before / 50:
                 break
         for at in range(self.count):
-            if self._short(required)[at]:
-                self._prove_one(at, required[at])
+            if self._short_at(at, required[at]):
+                self._prove_one(at, required[at], trial and self.count > LARGE)
+                if trial and self._short_at(at, required[at]):
+                    break
 
-    def _prove_one(self, at: int, required: float) -> None:
+    def _prove_one(self, at: int, required: float, near: bool = False) -> None:
         if np.isfinite(required):
             # Near the point, and only as far as is needed: what is found there is whole, most of the time.
             for goal in (self.least[at] + required, self.most[at] - required):
                 if goal >= self.floor[at]:
-                    self._reach(at, float(goal))
+                    self._reach(at, float(goal), turns=1 if near else 4)
                 if not self._short_at(at, required):
                     return
+        if near:
+            return
         cost = np.zeros(self.count)
         cost[at] = 1.0
         top, bottom = np.floor(self._solve(cost) + 1e-6), np.ceil(-self._solve(-cost) - 1e-6)
@@ -711,34 +731,85 @@ class _Attack:
                 return
         self.done[at] = True
 
-    def _reach(self, at: int, goal: float) -> None:
-        """Looks for a whole solution in which the value is ``goal`` and as little as possible is otherwise."""
-        if self.near is None:
-            both = sparse.hstack([self.matrix, -self.matrix])
-            shift = self.matrix @ self.point
-            room = np.maximum(self.point - self.floor, 0.0)
-            upper = np.concatenate([np.full(self.count, _far(self.point)), room])
-            low, high = self.low - shift, self.high - shift
-            self.near, self.upper = programme(both, low, high, np.zeros(2 * self.count), upper), upper
-            self.near.changeColsCost(2 * self.count, np.arange(2 * self.count, dtype=np.int32), np.ones(2 * self.count))
+    def _reach(self, at: int, goal: float, turns: int = 4) -> None:
+        """Looks for a whole solution in which the value is ``goal`` and as little as possible is otherwise.
+
+        First where only some values around it may change: such programmes are small, and often enough.
+        """
+        for wide in WIDE:
+            some = self._around(at, wide)
+            if 2 * len(some) < self.count:
+                self._reach_within(some, at, goal, min(turns, 2))
+            if self.least[at] <= goal <= self.most[at]:
+                return
+        if turns > 1:
+            self._reach_within(self.numbers, at, goal, turns)
+
+    def _around(self, at: int, wide: int) -> np.ndarray:
+        """Variables about one: some of each row that it is in, and what closes the cubes that these begin."""
+        if self.columns is None:
+            self.columns, self.long = self.matrix.tocsc(), np.diff(self.matrix.indptr) > 4
+        room = self.point - self.floor
+        chosen = np.zeros(self.count, bool)
+        chosen[at] = True
+        for row in self.columns[:, [at]].indices:
+            inside = self.matrix.indices[self.matrix.indptr[row] : self.matrix.indptr[row + 1]]
+            chosen[inside[np.argsort(-room[inside], kind="stable")][:wide]] = True
+        for _ in range(2):
+            touched = np.zeros(self.matrix.shape[0], bool)
+            touched[self.columns[:, np.flatnonzero(chosen)].indices] = True
+            wanted = np.bincount(self.matrix[touched].indices, minlength=self.count)
+            paired = np.bincount(self.matrix[touched & ~self.long].indices, minlength=self.count)
+            chosen |= (wanted > 1) | (paired > 0)
+        return np.flatnonzero(chosen)
+
+    def _reach_within(self, among: np.ndarray, at: int, goal: float, turns: int) -> None:
+        """The same, where only the variables ``among`` may change."""
+        count = len(among)
+        solver, upper = self._near_programme(among)
+        place = int(np.searchsorted(among, at))
         move = goal - self.point[at]
         up, down = (move, 0.0) if move > 0 else (0.0, -move)
-        self.near.changeColBounds(at, up, up)
-        self.near.changeColBounds(self.count + at, down, down)
+        solver.changeColBounds(place, up, up)
+        solver.changeColBounds(count + place, down, down)
         random = np.random.default_rng(at)
-        numbers = np.arange(2 * self.count, dtype=np.int32)
-        for turn in range(4):
+        numbers = np.arange(2 * count, dtype=np.int32)
+        for turn in range(turns):
             if turn:  # at other prices, another way: one that is whole is often among the first
-                self.near.changeColsCost(2 * self.count, numbers, 1.0 + 0.3 * random.random(2 * self.count))
+                solver.changeColsCost(2 * count, numbers, 1.0 + 0.3 * random.random(2 * count))
             self.programmes += 1
-            found = _solution(self.near) if turn < 3 else _whole(self.near, 2 * self.count, nodes=20)
+            self.effort += float(count)
+            solver.clearSolver()  # from the start is many times as fast as from another variable's solution
+            found = _solution(solver) if turn < 3 else _whole(solver, 2 * count, nodes=20)
             if found is None:
                 break
-            self._witness(self.point + np.round(found[: self.count] - found[self.count :]))
+            change = np.round(found[:count] - found[count:])
+            whole = self.point.copy()
+            whole[among] += change
+            if self._witness(whole):
+                self.moves.append((among[change != 0], change[change != 0]))
             if self.least[at] <= goal <= self.most[at]:
                 break
-        self.near.changeColBounds(at, 0.0, float(self.upper[at]))
-        self.near.changeColBounds(self.count + at, 0.0, float(self.upper[self.count + at]))
+        solver.changeColBounds(place, 0.0, float(upper[place]))
+        solver.changeColBounds(count + place, 0.0, float(upper[count + place]))
+
+    def _near_programme(self, among: np.ndarray) -> tuple[Any, np.ndarray]:
+        """How far the variables ``among`` go up and down, at the price of 1 each; others stay where they are."""
+        if self.near is not None and len(among) == self.count:
+            return self.near
+        count = len(among)
+        part = self.matrix[:, among].tocsr()
+        rows = np.flatnonzero(np.diff(part.indptr))
+        part = part[rows]
+        shift = (self.matrix @ self.point)[rows]
+        room = np.maximum(self.point - self.floor, 0.0)[among]
+        upper = np.concatenate([np.full(count, _far(self.point)), room])
+        both = sparse.hstack([part, -part])
+        solver = programme(both, self.low[rows] - shift, self.high[rows] - shift, np.zeros(2 * count), upper)
+        solver.changeColsCost(2 * count, np.arange(2 * count, dtype=np.int32), np.ones(2 * count))
+        if count == self.count:
+            self.near = solver, upper
+        return solver, upper
 
     def _short_at(self, at: int, required: float) -> bool:
         return bool(self.most[at] - self.least[at] < required - 1e-6)
@@ -749,7 +820,9 @@ class _Attack:
     def _solve(self, cost: np.ndarray) -> float:
         """The largest ``cost . x``; the solution is a witness if it is whole, or is near one that is."""
         self.programmes += 1
+        self.effort += float(self.count) ** 2 / 700
         self.solver.changeColsCost(self.count, self.numbers, -cost)
+        self.solver.clearSolver()
         self.solver.run()
         status = self.solver.getModelStatus()
         if status == highspy.HighsModelStatus.kUnknown:
@@ -762,11 +835,13 @@ class _Attack:
         self._witness(np.round(found))
         return float(cost @ found)
 
-    def _witness(self, found: np.ndarray) -> None:
+    def _witness(self, found: np.ndarray) -> bool:
         sums = self.matrix @ found
-        if (found >= self.floor).all() and (sums >= self.low - 1e-6).all() and (sums <= self.high + 1e-6).all():
+        fits = (found >= self.floor).all() and (sums >= self.low - 1e-6).all() and (sums <= self.high + 1e-6).all()
+        if fits:
             self.least = np.fmin(self.least, found)
             self.most = np.fmax(self.most, found)
+        return bool(fits)
 
 
 def required_width(values: np.ndarray, absolute: float, relative: float) -> np.ndarray:

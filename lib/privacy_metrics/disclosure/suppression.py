@@ -35,6 +35,9 @@ from .audit import (
     scope,
 )
 
+EFFORT = 300.0
+"""How much effort is spent on giving cells back, for each value that is published or not (``Intervals.effort``)."""
+
 DENSE = 2_000_000
 """The largest table that is looked through for hypercubes; larger ones go to the linear programmes at once."""
 
@@ -56,7 +59,7 @@ class Protected:
 def protect(
     system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float, *,
     unsafe: np.ndarray | None = None, people: dict[int, int] | None = None, threshold: int = 2,
-    already: Sequence[int] = (), complementary: bool = True, budget: float = 1e9,
+    already: Sequence[int] = (), complementary: bool = True, budget: float | None = None,
 ) -> Protected:  # fmt: skip
     """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``); ``unsafe`` are
     those of them that are so by themselves, and not because an earlier version withheld them.
@@ -102,6 +105,7 @@ def protect(
         before = held.sum()
         lines.close(held, free, weight)
         found = intervals(system, point, by_variable(held), required, moves=moves)
+        moves += found.moves
         open_ = exposed(by_variable(held), found, required)
         if not open_ and held.sum() == before:
             break
@@ -113,13 +117,15 @@ def protect(
                 f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
                 "fewer dimensions, or lower disclosure.protection"
             )
+    budget = EFFORT * len(system.value) if budget is None else budget
     # Every value that a cell was withheld for stays protected without it, or the cell stays withheld.
     for cell in sorted(np.flatnonzero(held & ~primary).tolist(), key=lambda c: -weight[c]):
-        if budget < found.effort:
+        if budget < 0:
             break
         held[cell] = False
         if lines.stand(cell, held):
-            trial = intervals(system, point, by_variable(held), required, moves=moves)
+            trial = intervals(system, point, by_variable(held), required, moves=moves, trial=True)
+            moves += trial.moves
             budget -= trial.effort
             if not exposed(by_variable(held), trial, required):
                 found = trial

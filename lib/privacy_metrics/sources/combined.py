@@ -8,9 +8,11 @@ of another shape goes through one regular expression, which is what the format m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import polars as pl
@@ -42,10 +44,10 @@ _MONTHS = {
 _QUOTE, _NEWLINE, _SPACE, _RETURN, _BACKSLASH, _MINUS = b'"\n \r\\-'
 BROKEN = -(2**62)
 """The time of a broken line."""
-_BEYOND = 32
+BEYOND = 32
 """Bytes kept after a block, so that what is taken out at its last mark is there."""
-_SEARCHED = 1 << 18
-"""Bytes searched for marks at a time: what a processor's cache holds."""
+_PLACES = pl.int_range(1 << 18, dtype=pl.UInt32, eager=True)
+"""The places of the bytes searched for marks at a time: what a processor's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Coded:
 
     values: pl.Series
     code: np.ndarray
+    run: Heads | None = None
+    """Whose values they are where all blocks of a run have the same: they only become more."""
 
     @classmethod
     def of(cls, texts: pl.Series) -> Coded:
@@ -75,6 +79,7 @@ class Numbered:
     def __init__(self) -> None:
         self._kind = pl.Categorical(pl.Categories.random())
         self._last = pl.Series([], dtype=self._kind)  # categories are forgotten when no series has them
+        self._of_runs: WeakKeyDictionary[Heads, np.ndarray] = WeakKeyDictionary()
         self.size = 0
 
     def of(self, texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
@@ -87,6 +92,67 @@ class Numbered:
         place[number[new] - before] = new
         # Made anew, as views would keep the block that they look into.
         return number, pl.Series(texts.gather(place).to_list(), dtype=pl.String)
+
+    def of_values(self, column: Coded) -> tuple[np.ndarray, pl.Series]:
+        """The numbers of a column's values, and the texts that are new; of a run's, only what is new is looked at."""
+        if column.run is None:
+            return self.of(column.values)
+        known = self._of_runs.get(column.run, np.empty(0, np.int64))
+        number, new = self.of(column.values[known.size :])
+        if number.size:
+            self._of_runs[column.run] = known = np.concatenate([known, number])
+        return known, new
+
+
+class Heads:
+    """The distinct heads of the lines of a run, each with a number, and the address and the account that it names.
+
+    Most are seen in many blocks, so that what is to be known of them is asked once. Blocks may be parsed side by side.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = Numbered()
+        self._address, self._account = pl.Series(dtype=pl.String), pl.Series(dtype=pl.String)
+        self._plain = np.empty(0, bool)
+        self._lock = Lock()
+
+    def plain(self, texts: pl.Series) -> tuple[Coded, Coded, np.ndarray]:
+        """Addresses and accounts of heads such as ``240.1.2.3 - nl-7``, and whether each is such a head."""
+        return self._of(texts, _heads)
+
+    def named(self, address: pl.Series, account: pl.Series) -> tuple[Coded, Coded]:
+        """The same for addresses and accounts that are known already, or null."""
+        texts = address.fill_null("") + "\n" + account.fill_null("")  # no plain head has a line end
+        return self._of(texts, _names)[:2]
+
+    def _of(self, texts: pl.Series, told: Any) -> tuple[Coded, Coded, np.ndarray]:
+        with self._lock:
+            number, new = self._numbers.of(texts)
+            if new.len():
+                address, account, plain = told(new)
+                many = self._address.n_chunks() > 100
+                self._address = pl.concat([self._address, address], rechunk=many)
+                self._account = pl.concat([self._account, account], rechunk=many)
+                self._plain = np.append(self._plain, plain)
+            code = number.astype(np.uint32)
+            return Coded(self._address, code, self), Coded(self._account, code, self), self._plain[number]
+
+
+def _heads(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
+    """Address and account of the heads ``240.1.2.3 - nl-7``, and whether a head is plain."""
+    part = texts.str.splitn(" ", 3).struct
+    address, identity, account = (part.field(f"field_{n}") for n in range(3))
+    plain = (
+        (address != "") & (identity != "") & (account != "")
+        & ~texts.str.contains(r"[^!-~ ]") & ~texts.str.contains(" [", literal=True)
+    ).fill_null(False)  # fmt: skip
+    return address, account.set(account == "-", None), plain.to_numpy()
+
+
+def _names(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
+    part = texts.str.splitn("\n", 2).struct
+    address, account = (part.field(name) for name in ("field_0", "field_1"))
+    return address.set(address == "", None), account.set(account == "", None), np.zeros(texts.len(), bool)
 
 
 @dataclass(frozen=True)
@@ -115,26 +181,34 @@ class Lines:
         ).select(*PARSED)
 
 
-def parse(*content: bytes, language: bool = False) -> Lines:
-    """The lines of ``content``, which may be in parts, in the same order.
+def parse(content: bytes | np.ndarray, *, language: bool = False, heads: Heads | None = None) -> Lines:
+    """The lines of ``content``, in the same order.
 
-    With ``language``, a quoted Accept-Language header follows the user agent. Bytes that are no UTF-8 are replaced.
+    An array (of uint8) is not copied: its lines are whole, and BEYOND bytes of no meaning stand after them. With
+    ``language``, a quoted Accept-Language header follows the user agent. Bytes that are no UTF-8 are replaced.
+    ``heads`` are those of the blocks before.
     """
-    block = _Block(*content)
+    heads = heads or Heads()
+    block = _Block(content)
     marks = block.marks()
-    ends = np.flatnonzero(block.bytes[marks] == _NEWLINE)
+    ends = np.flatnonzero(block.bytes[marks[:-1]] == _NEWLINE)
     first = np.concatenate([[0], ends[:-1] + 1])[: ends.size]  # of the marks, the first of each line
     start = np.concatenate([[0], marks[ends[:-1]] + 1])[: ends.size]
-    rows, plain = _plain(block, marks, first, start, ends - first, language)
+    rows, plain = _plain(block, marks, first, start, ends - first, language, heads)
     if rows.size == start.size:
         return plain
     odd = np.ones(start.size, bool)
     odd[rows] = False
-    others = Lines.of(_by_expression(block.texts(start[odd], marks[ends[odd]]), language=language))
+    found = _by_expression(block.texts(start[odd], marks[ends[odd]]), language=language)
+    others = Lines.of(found)
+    others.texts["address"], others.texts["account"] = heads.named(found["address"], found["account"])
     order = np.argsort(np.concatenate([rows, np.flatnonzero(odd)]), kind="stable")
     texts = {}
     for name in TEXTS:
         one, two = plain.texts[name], others.texts[name]
+        if two.run:  # what was asked later has the values of what was asked before, too
+            texts[name] = Coded(two.values, np.concatenate([one.code, two.code])[order], two.run)
+            continue
         code = np.concatenate([one.code, two.code + np.uint32(one.values.len())])[order]
         texts[name] = Coded(pl.concat([one.values, two.values]), code)
     time, status = np.concatenate([plain.time, others.time]), np.concatenate([plain.status, others.status])
@@ -151,32 +225,41 @@ def split(content: bytes) -> pl.Series:
 class _Block:
     """The bytes of whole lines, and the words and texts that stand at places of it."""
 
-    def __init__(self, *parts: bytes) -> None:
-        ended = b"" if not parts or not parts[-1] or parts[-1].endswith(b"\n") else b"\n"
-        content = b"".join([*parts, ended, bytes(_BEYOND)])
-        if not content.isascii():
+    def __init__(self, content: bytes | np.ndarray) -> None:
+        if isinstance(content, bytes):
+            content = _block_of(content)
+        self.size = content.size - BEYOND
+        if self.size and content[: self.size].view(np.int8).min() < 0:  # not all of it is ASCII
+            lines = content.data[: self.size]
             try:
-                content.decode()
+                str(lines, "utf-8")
             except UnicodeDecodeError:
-                content = content.decode(errors="replace").encode()
-        self.size = len(content) - _BEYOND
-        self.bytes = np.frombuffer(content, np.uint8)
+                content = _block_of(str(lines, "utf-8", "replace").encode())
+                self.size = content.size - BEYOND
+        self.bytes = content
         self.words = np.ndarray(self.bytes.size - 7, "<u8", self.bytes, strides=(1,))
         """The eight bytes from every place on, as one number."""
 
     def words_at(self, place: np.ndarray, *offsets: int) -> list[np.ndarray]:
         """The words so far after each place (24 at most), taken out together: that is faster than one by one."""
-        records = np.ndarray(self.bytes.size - _BEYOND + 1, f"V{_BEYOND}", self.bytes, strides=(1,))
+        records = np.ndarray(self.bytes.size - BEYOND + 1, f"V{BEYOND}", self.bytes, strides=(1,))
         taken = records[place]
         return [taken.getfield("<u8", offset) for offset in offsets]
 
     def marks(self) -> np.ndarray:
-        """The places of quotes and line ends."""
-        found = []
-        for at in range(0, self.size, _SEARCHED):
-            part = self.bytes[at : min(at + _SEARCHED, self.size)]
-            found.append(np.flatnonzero((part == _QUOTE) | (part == _NEWLINE)) + at)
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        """The places of quotes and line ends, and the size of all."""
+        buffers = [None, pa.py_buffer(self.bytes)]
+        data = pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.uint8(), self.size, buffers)))
+        marked = (data == _QUOTE) | (data == _NEWLINE)
+        found = np.empty(int(marked.sum()) + 1, np.int64)
+        found[-1] = self.size
+        done = 0
+        for at in range(0, self.size, _PLACES.len()):
+            part = marked.slice(at, _PLACES.len())
+            places = _PLACES.slice(0, part.len()).filter(part).to_numpy()
+            np.add(places, at, out=found[done : done + places.size])
+            done += places.size
+        return found
 
     def texts(self, start: np.ndarray, end: np.ndarray) -> pl.Series:
         """The texts between places, as views in Arrow's layout: a length, then 12 bytes of text or where it is."""
@@ -193,9 +276,9 @@ class _Block:
         return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.string_view(), length.size, buffers)))
 
     def quoted(self, marks: np.ndarray) -> pl.Series:
-        """The texts from each quote or line end to the next, in one step for all; views, nothing is copied."""
-        buffers = [None, pa.py_buffer(np.append(marks, self.size)), pa.py_buffer(self.bytes)]
-        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), marks.size, buffers)))
+        """The texts from each of ``marks`` to the next, in one step for all; views, nothing is copied."""
+        buffers = [None, pa.py_buffer(marks), pa.py_buffer(self.bytes)]
+        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), marks.size - 1, buffers)))
 
     def moments(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Epoch seconds of the stamps at ``place``, and whether each is one: a day that exists, two digits an item."""
@@ -224,6 +307,11 @@ class _Block:
         return midnight + hour * 3600 + minute * 60 + second, fits
 
 
+def _block_of(content: bytes) -> np.ndarray:
+    ended = b"" if not content or content.endswith(b"\n") else b"\n"
+    return np.frombuffer(b"".join([content, ended, bytes(BEYOND)]), np.uint8)
+
+
 _8, _10, _32 = np.uint64(8), np.uint64(10), np.uint64(32)
 _CLOCK, _CLOCK_SIXES, _NO_CLOCK, _CODE, _CODE_SIXES, _NO_CODE = (
     np.uint64(int.from_bytes(bytes.fromhex(word), "little"))
@@ -241,7 +329,7 @@ _HIGH = np.array([256 ** max(min(n, 12) - 8, 0) - 1 for n in range(14)], np.uint
 
 def _plain(
     block: _Block, marks: np.ndarray, first: np.ndarray, start: np.ndarray, quotes: np.ndarray,
-    language: bool,
+    language: bool, heads: Heads,
 ) -> tuple[np.ndarray, Lines]:  # fmt: skip
     """The numbers of the lines of the plain shape, and their fields."""
     data = block.bytes
@@ -272,21 +360,18 @@ def _plain(
         closing = marks[np.minimum(first[rows] + 7, marks.size - 1)]
         fits &= ~opened | ((quotes[rows] > 7) & (data[closing - 1] != _BACKSLASH))
         spoken = [quote[6] + 1, np.where(opened, closing, quote[6] + 1)]
-    heads = Coded.of(block.texts(start[rows], stamp))
-    address, account, plain = _heads(heads.values)
-    fits &= plain[heads.code]
-    if fits.all():
-        kept: Any = slice(None)
-    else:
-        kept = np.flatnonzero(fits)
+    likely: Any = slice(None) if fits.all() else np.flatnonzero(fits)
+    # Of a line that does not fit, what would be the head may end within a character.
+    address, account, plain = heads.plain(block.texts(start[rows][likely], stamp[likely]))
+    kept: Any = likely if plain.all() else np.arange(rows.size)[likely][plain]
     quoted = block.quoted(marks)
     at = first[rows][kept]
     requests = _unquoted(quoted, at)
     parts = requests.values.to_frame("request").select(_request()).unnest("request").with_columns(known=_known_target())
     known = parts["known"].to_numpy()[requests.code] & (status[kept] >= 100) & (status[kept] <= 599)
     texts = {
-        "address": Coded(address, heads.code[kept]),
-        "account": Coded(account, heads.code[kept]),
+        "address": replace(address, code=address.code[plain]),
+        "account": replace(account, code=account.code[plain]),
         "method": Coded(parts["method"], requests.code),
         "target": Coded(parts["target"], requests.code),
         "referrer": _optional(_unquoted(quoted, at + 2)),
@@ -307,17 +392,6 @@ def _sizes(length: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         digits = (high[longer] ^ _ZEROS) & _HIGH[length[longer]]
         fits[longer] &= ((digits + _SIXES) | digits) & _NOT_DIGITS == 0
     return fits
-
-
-def _heads(texts: pl.Series) -> tuple[pl.Series, pl.Series, np.ndarray]:
-    """Address and account of the heads ``240.1.2.3 - nl-7``, and whether a head is plain."""
-    part = texts.str.splitn(" ", 3).struct
-    address, identity, account = (part.field(f"field_{n}") for n in range(3))
-    plain = (
-        (address != "") & (identity != "") & (account != "")
-        & ~texts.str.contains(r"[^!-~ ]") & ~texts.str.contains(" [", literal=True)
-    ).fill_null(False)  # fmt: skip
-    return address, account.set(account == "-", None), plain.to_numpy()
 
 
 def _unquoted(quoted: pl.Series, at: np.ndarray) -> Coded:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -23,13 +24,14 @@ import numpy as np
 import pyarrow as pa
 
 from ..params import LogFiles, Params, Period, WorkbookError
-from .combined import Lines, parse
+from .combined import BEYOND, Heads, Lines, parse
 
 BLOCK = 24 << 20
 """Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
 CHUNK = 4 << 20
-PARSERS = 2
-"""Blocks parsed at a time."""
+_NEWLINE = 10
+PARSERS = min(2, max(1, (os.cpu_count() or 1) - 1))
+"""Blocks parsed at a time: one core is for what is made of the lines."""
 
 
 class SourceError(WorkbookError):
@@ -106,8 +108,9 @@ def read(files: Files, *, language: bool) -> Iterator[Lines]:
     A compressed file that ends before its end is read as far as it goes and noted in ``files.cut_short``. Raises
     SourceError, with the file's name, for one that cannot be read.
     """
-    # One thread reads and decompresses; two parse, as numpy and Polars let go of the interpreter's lock. They want it
+    # One thread reads and decompresses, others parse, as numpy and Polars let go of the interpreter's lock. All want it
     # back more often than every five milliseconds, or they wait for each other longer than they work.
+    heads = Heads()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
     try:
@@ -118,19 +121,21 @@ def read(files: Files, *, language: bool) -> Iterator[Lines]:
             while (block := coming.result()) is not None or parsing:
                 if block is not None:
                     coming = reader.submit(next, blocks, None)
-                    parsing.append(parsers.submit(_parsed, block, language))
+                    parsing.append(parsers.submit(_parsed, block, language, heads))
                 if block is None or len(parsing) > PARSERS:
                     yield parsing.popleft().result()
     finally:
         sys.setswitchinterval(interval)
 
 
-def _parsed(block: list[tuple[int, bytes]], language: bool) -> Lines:
-    lines = parse(*(part for _, part in block), language=language)
-    numbers = np.array([file for file, _ in block], np.uint32)
+def _parsed(block: _Block, language: bool, heads: Heads) -> Lines:
+    lines = parse(block.content, language=language, heads=heads)
+    numbers = np.array([file for file, _ in block.parts], np.uint32)
     if numbers[0] == numbers[-1]:  # most blocks are of one file: its lines need not be counted
         return replace(lines, file=np.full(lines.time.size, numbers[0]))
-    return replace(lines, file=np.repeat(numbers, [part.count(b"\n") for _, part in block]))
+    ends = np.cumsum([length for _, length in block.parts])
+    counts = [np.count_nonzero(part == _NEWLINE) for part in np.split(block.content[: ends[-1]], ends[:-1])]
+    return replace(lines, file=np.repeat(numbers, counts))
 
 
 def blocks(files: Files) -> Iterator[bytes]:
@@ -139,7 +144,7 @@ def blocks(files: Files) -> Iterator[bytes]:
     Raises SourceError, with the file's name, for one that cannot be read.
     """
     with ThreadPoolExecutor(1) as ahead:
-        found = (b"".join(part for _, part in block) for block in _blocks(files))
+        found = (block.content[:-BEYOND].tobytes() for block in _blocks(files))
         coming = ahead.submit(next, found, None)
         while (block := coming.result()) is not None:
             coming = ahead.submit(next, found, None)
@@ -161,32 +166,56 @@ def blocks_by_file(files: Files) -> Iterator[tuple[Any, Iterator[bytes]]]:
         files.cut_short += one.cut_short
 
 
-def _blocks(files: Files) -> Iterator[list[tuple[int, bytes]]]:
-    """The content of the files, one after the other, in blocks of about BLOCK bytes: parts of whole lines by file."""
-    parts: list[tuple[int, bytes]] = []
-    size = 0
+@dataclass
+class _Block:
+    """Whole lines, with BEYOND bytes after them."""
+
+    content: np.ndarray
+    parts: list[tuple[int, int]]
+    """The numbers of the files that they stand in, and how many bytes of each, one after the other."""
+
+
+def _blocks(files: Files) -> Iterator[_Block]:
+    """The content of the files, one after the other, in blocks of about BLOCK bytes, into which it is read at once."""
+    room, size = np.empty(BLOCK + CHUNK + BEYOND, np.uint8), 0
+    parts: list[tuple[int, int]] = []
+
+    def free() -> memoryview:
+        nonlocal room
+        if size + CHUNK + BEYOND > room.size:  # a line that is longer than a block
+            room = np.concatenate([room[:size], np.empty(size + CHUNK + BEYOND, np.uint8)])
+        return room.data[size : size + CHUNK]
+
     for file, path in enumerate(files.paths):
-        for chunk in _chunks(path, files):
-            size += len(chunk)
-            if size < BLOCK or not (cut := chunk.rfind(b"\n") + 1):
-                parts.append((file, chunk))
+        for length in _chunks(path, files, free):
+            parts.append((file, length))
+            size += length
+            after = room[size - length : size].tobytes().rfind(b"\n") + 1 if size >= BLOCK else 0
+            if not after:
                 continue
-            yield [*parts, (file, chunk[:cut])]
-            parts, size = [(file, chunk[cut:])] if cut < len(chunk) else [], len(chunk) - cut
-        if parts and not parts[-1][1].endswith(b"\n"):  # a last line without its end must not run into the next file
-            parts.append((file, b"\n"))
-    if parts:
-        yield parts
+            rest = room[size - length + after : size]
+            parts[-1] = (file, after)
+            yield _Block(room[: size - rest.size + BEYOND], parts)
+            room, size = np.empty(BLOCK + CHUNK + BEYOND, np.uint8), rest.size
+            room[:size] = rest
+            parts = [(file, size)]
+        if size and room[size - 1] != _NEWLINE:  # a last line without its end must not run into the next file
+            free()[0] = _NEWLINE
+            parts.append((file, 1))
+            size += 1
+    if size:
+        yield _Block(room[: size + BEYOND], parts)
 
 
-def _chunks(path: Any, files: Files) -> Iterator[bytes]:
+def _chunks(path: Any, files: Files, free: Callable[[], memoryview]) -> Iterator[int]:
+    """Reads a file to where ``free`` says, bit by bit; gives how many bytes each time."""
     before = files.done
     try:
         with path.open("rb") as raw:
             content = _opened(raw)
-            while chunk := content.read1(CHUNK):
+            while length := content.readinto1(free()):
                 files.done = before + raw.tell()
-                yield chunk
+                yield length
     except EOFError:
         files.cut_short.append(path)
     except (OSError, zlib.error) as error:
@@ -214,9 +243,9 @@ class _Zstd:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
-    def read1(self, size: int) -> bytes:
+    def readinto1(self, free: memoryview) -> int:
         # Of a frame that is cut short, pyarrow gives nothing of the read that meets the cut: so many small ones.
-        return self.stream.read(min(size, 1 << 16))
+        return self.stream.readinto(free[: 1 << 16])
 
 
 def is_compressed(path: Path) -> bool:
@@ -231,6 +260,7 @@ def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[
 
     Read part by part, every line of a file is read once. Raises SourceError for a file that cannot be read.
     """
+    heads = Heads()
     try:
         with path.open("rb") as file:
             if start:  # a line that begins at the first byte is this part's, one that began before is not
@@ -242,6 +272,6 @@ def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[
                     return
                 if not block.endswith(b"\n"):
                     block += file.readline()
-                yield parse(block, language=language)
+                yield parse(block, language=language, heads=heads)
     except OSError as error:
         raise SourceError(f"{path}: not readable ({error.strerror}); restore the file") from None
