@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -559,7 +560,7 @@ def intervals(
 
     ``point`` fits all rows (``complete``). Where the required width is infinite, the interval is computed to its ends.
     ``moves`` may make it faster: changes of the point that are tried against every constraint first, and count where
-    they hold. A ``trial`` ends with the first value for which no width is found.
+    they hold. A ``trial`` leaves a component at the first value for which no width is found.
     """
     count = len(point)
     answer = Intervals(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool))
@@ -678,16 +679,37 @@ class _Attack:
     def __init__(self, matrix: Any, low: np.ndarray, high: np.ndarray, point: np.ndarray, least: np.ndarray) -> None:
         self.count = matrix.shape[1]
         self.matrix, self.low, self.high, self.floor = matrix, low, high, least
-        self.solver = programme(matrix, low, high, least, np.full(self.count, _far(point)))
-        if self.count > LARGE:
-            self.solver.setOptionValue("solver", "ipm")
-        self.point, self.near, self.columns, self.long = point, None, None, np.zeros(0, bool)
+        self.point = point
         self.effort = 0.0
         self.least, self.most = point.copy(), point.copy()
         self.done = np.zeros(self.count, bool)
         self.programmes = 0
         self.moves: list[tuple[np.ndarray, np.ndarray]] = []
         self.numbers = np.arange(self.count, dtype=np.int32)
+
+    # What only some components need is made when it is asked for: small programmes are enough for most.
+
+    @cached_property
+    def solver(self) -> Any:
+        """The programme over all variables, for ends."""
+        made = programme(self.matrix, self.low, self.high, self.floor, np.full(self.count, _far(self.point)))
+        if self.count > LARGE:
+            made.setOptionValue("solver", "ipm")
+        return made
+
+    @cached_property
+    def near(self) -> tuple[Any, np.ndarray]:
+        """The programme near the point in which every variable may change."""
+        return self._near_programme(self.numbers)
+
+    @cached_property
+    def columns(self) -> Any:
+        return self.matrix.tocsc()
+
+    @cached_property
+    def long(self) -> np.ndarray:
+        """Which rows are of more than a few variables."""
+        return np.diff(self.matrix.indptr) > 4
 
     def prove(self, required: np.ndarray, trial: bool = False) -> None:
         """Widens the seen ranges until each is as wide as required or its ends are known; a trial, until one is not."""
@@ -725,7 +747,7 @@ class _Attack:
         if np.isfinite(required) and top - bottom < required - 1e-6:
             return  # not even fractions reach as far
         for goal in (top, bottom):
-            if not self.least[at] <= goal <= self.most[at]:
+            if not self._seen(at, goal):
                 self._reach(at, float(goal))
             if not self._short_at(at, required):
                 return
@@ -740,15 +762,13 @@ class _Attack:
             some = self._around(at, wide)
             if 2 * len(some) < self.count:
                 self._reach_within(some, at, goal, min(turns, 2))
-            if self.least[at] <= goal <= self.most[at]:
+            if self._seen(at, goal):
                 return
         if turns > 1:
             self._reach_within(self.numbers, at, goal, turns)
 
     def _around(self, at: int, wide: int) -> np.ndarray:
         """Variables about one: some of each row that it is in, and what closes the cubes that these begin."""
-        if self.columns is None:
-            self.columns, self.long = self.matrix.tocsc(), np.diff(self.matrix.indptr) > 4
         room = self.point - self.floor
         chosen = np.zeros(self.count, bool)
         chosen[at] = True
@@ -766,7 +786,7 @@ class _Attack:
     def _reach_within(self, among: np.ndarray, at: int, goal: float, turns: int) -> None:
         """The same, where only the variables ``among`` may change."""
         count = len(among)
-        solver, upper = self._near_programme(among)
+        solver, upper = self.near if count == self.count else self._near_programme(among)
         place = int(np.searchsorted(among, at))
         move = goal - self.point[at]
         up, down = (move, 0.0) if move > 0 else (0.0, -move)
@@ -788,15 +808,13 @@ class _Attack:
             whole[among] += change
             if self._witness(whole):
                 self.moves.append((among[change != 0], change[change != 0]))
-            if self.least[at] <= goal <= self.most[at]:
+            if self._seen(at, goal):
                 break
         solver.changeColBounds(place, 0.0, float(upper[place]))
         solver.changeColBounds(count + place, 0.0, float(upper[count + place]))
 
     def _near_programme(self, among: np.ndarray) -> tuple[Any, np.ndarray]:
         """How far the variables ``among`` go up and down, at the price of 1 each; others stay where they are."""
-        if self.near is not None and len(among) == self.count:
-            return self.near
         count = len(among)
         part = self.matrix[:, among].tocsr()
         rows = np.flatnonzero(np.diff(part.indptr))
@@ -807,9 +825,10 @@ class _Attack:
         both = sparse.hstack([part, -part])
         solver = programme(both, self.low[rows] - shift, self.high[rows] - shift, np.zeros(2 * count), upper)
         solver.changeColsCost(2 * count, np.arange(2 * count, dtype=np.int32), np.ones(2 * count))
-        if count == self.count:
-            self.near = solver, upper
         return solver, upper
+
+    def _seen(self, at: int, goal: float) -> bool:
+        return bool(self.least[at] <= goal <= self.most[at])
 
     def _short_at(self, at: int, required: float) -> bool:
         return bool(self.most[at] - self.least[at] < required - 1e-6)

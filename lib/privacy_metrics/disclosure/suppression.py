@@ -59,7 +59,7 @@ class Protected:
 def protect(
     system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float, *,
     unsafe: np.ndarray | None = None, people: dict[int, int] | None = None, threshold: int = 2,
-    already: Sequence[int] = (), complementary: bool = True, budget: float | None = None,
+    already: Sequence[int] = (), complementary: bool = True,
 ) -> Protected:  # fmt: skip
     """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``); ``unsafe`` are
     those of them that are so by themselves, and not because an earlier version withheld them.
@@ -69,8 +69,8 @@ def protect(
     ``threshold`` of them, and no single person could take their own part away from it and so tell another one's.
     Where every reader has a count from elsewhere (``System.open``), an interval is as wide as that count allows with
     all else withheld, if that is less. What earlier publications withheld must stay protected, too, but for the
-    variables ``already`` exposed by those alone. ``budget`` bounds the effort spent on giving cells back. Raises
-    DisclosureError when nothing that may be withheld is left and a cell is still exposed.
+    variables ``already`` exposed by those alone. Raises DisclosureError when nothing that may be withheld is left and a
+    cell is still exposed.
     """
     of_cell = np.array(system.cell_of, dtype=int)
     fixed = np.array(system.fixed)
@@ -117,7 +117,7 @@ def protect(
                 f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
                 "fewer dimensions, or lower disclosure.protection"
             )
-    budget = EFFORT * len(system.value) if budget is None else budget
+    budget = EFFORT * len(system.value)
     # Every value that a cell was withheld for stays protected without it, or the cell stays withheld.
     for cell in sorted(np.flatnonzero(held & ~primary).tolist(), key=lambda c: -weight[c]):
         if budget < 0:
