@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from attacker import attack
-from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, control, view
+from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, audit_tables, control, view
 from privacy_metrics.disclosure.suppression import protect
 from privacy_metrics.reports import export_releases
 
@@ -333,3 +333,66 @@ def test_the_audit_never_says_wider_than_the_attacker_finds(tmp_path: Path) -> N
     for one in found.most_exposed:
         low, high = spans[one.cell, one.measure]
         assert low <= one.low <= one.high <= high
+
+
+def test_the_values_told_most_closely_are_the_closest_of_all_withheld_ones() -> None:
+    random = np.random.default_rng(3)
+    people: list[Person] = [
+        ((f"a{one}", f"b{two}"), 1)
+        for one, two in product(range(10), range(9))
+        for _ in range(int(random.choice([2, 4, 6, 9, 40])))
+    ]
+    table = counted(people)
+    releases, found = control([table], POLICY)
+    assert found is not None
+    assert found.exact
+    held = {tuple(row[:2]) for row in releases["t"].frame.filter("withheld").iter_rows()}
+    whole = audit.Table("t", table.period, "t", table.dimensions, table.measures, table.frame)
+    made = audit.system([whole])
+    known = np.ones(len(made.value), bool)
+    for row in table.frame.select(table.dimensions).iter_rows():
+        cell = audit.scope(whole, dict(zip(table.dimensions, row, strict=True)))
+        for measure in table.measures:
+            known[made.index[cell, measure]] = row not in held
+    point = np.array(made.value)
+    bounds = Bounds(np.where(known, point, made.least), np.where(known, point, np.inf))
+    rows = LinearConstraint(made.matrix(), made.low, made.high)
+    widths = []
+    for at in np.flatnonzero(~known):
+        cost = np.zeros(len(point))
+        cost[at] = 1
+        ends = [milp(sign * cost, constraints=rows, bounds=bounds, integrality=np.ones(len(point))) for sign in (1, -1)]
+        widths.append(round(-ends[1].fun - ends[0].fun))
+    assert found.values == len(widths) > 40
+    assert [e.high - e.low for e in found.most_exposed] == sorted(widths)[:5]
+    assert [found.widths[f"{n}"] for n in (1, 2, 5)] == [sum(w >= 5 * n for w in widths) for n in (1, 2, 5)]
+
+
+def test_what_the_audit_says_of_the_most_exposed_values_does_not_narrow_them() -> None:
+    # One person has most of a cell, and a tenth of it is required: whoever knew that tenth would know the cell.
+    people: list[Person] = [(("a", "x"), 400)] + [
+        ((one, two), 20) for one, two in product("abcd", "xyz") for _ in range(6) if (one, two) != ("a", "x")
+    ]
+    policy = Policy(5, "internal", group=2, relative=0.1)
+    _, found = control([counted(people)], policy)
+    assert found is not None
+    exposed = next(t for t in audit_tables(found, "2026Q3") if t.name == "audit_exposed")
+    rows = {row["cell"]: row for row in exposed.frame.iter_rows(named=True)}
+    row = rows["d0 a, d1 x: sessions"]
+    fits = []
+    for value in range(row["low"], row["high"] + 1):
+        required = max(5, -(-value // 10))
+        times = max(n for n in (0, 1, 2, 5, 10, 100) if row["width"] >= n * required)
+        if row.get("required", required) == required and row.get("times_required", times) == times:
+            fits.append(value)
+    assert 400 in fits
+    assert max(fits) - min(fits) >= 40
+
+
+def test_the_share_that_is_kept_is_that_of_the_published_total() -> None:
+    releases, found = control([counted(SMALL)], POLICY)
+    assert found is not None
+    cells, withheld, shown, percent = found.kept["t"]
+    assert (cells, withheld) == (releases["t"].frame.height, releases["t"].withheld)
+    assert percent == 100 * shown // len(SMALL)
+    assert 0 < percent < 100

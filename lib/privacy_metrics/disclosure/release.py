@@ -230,7 +230,9 @@ class Exposed:
     measure: str
     low: int
     high: int
-    required: int
+    times: int
+    """How many times as wide as required that is, as one of ``MULTIPLES``: what is required may be a share of the
+    value, and would tell it."""
 
 
 @dataclass(frozen=True)
@@ -248,9 +250,12 @@ class Audit:
     values: int
     """Withheld values: a cell may have several."""
     widths: dict[str, int]
+    exact: bool
+    """Whether ``widths`` are those of the whole intervals; of very many values, they are as wide as that at least."""
     most_exposed: tuple[Exposed, ...]
-    kept: dict[str, tuple[int, int, int]]
-    """By table: cells, those withheld, and the value of the first measure that is published in cells, margins apart."""
+    kept: dict[str, tuple[int, int, int, int | None]]
+    """By table: cells, those withheld, the value of the first measure that is published in cells (margins apart), and
+    how many percent of the published total that is, rounded down."""
     known: int
     """Tables of earlier publications that were taken for known."""
     programmes: int
@@ -428,25 +433,35 @@ def _says(held: pl.Series) -> str:
 
 
 MULTIPLES = (1, 2, 5, 10, 100)
+EXACT = 1_000
+"""Of so many withheld values all intervals are computed to their ends; of more, those of the nearest few."""
 
 
 def _audited(
     tables: Sequence[Cells], made: dict[str, Release], system: audit.System, done: Protected, reasons: dict[int, str],
     known: int,
 ) -> Audit:  # fmt: skip
-    held = ~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)] & (done.required > 0)
-    widths = done.audit.width[held] / done.required[held]
+    at = np.flatnonzero(~np.array(system.fixed) & done.held[np.array(system.cell_of, dtype=int)] & (done.required > 0))
+    low, high, required = done.audit.low[at], done.audit.high[at], done.required[at]
+    nearest = np.lexsort((at, (high - low) / required))[: EXACT if at.size <= EXACT else max(2, 20_000 // at.size)]
+    for one, (least, most) in zip(
+        nearest, audit.ends(system, done.point, _held(system, done), at[nearest]), strict=True
+    ):
+        low[one], high[one] = least, most
+    widths = (high - low) / required
     kept = {}
     for table in tables:
         release, measure = made[table.name], table.measures[0]
-        kept[table.name] = (release.frame.height, release.withheld, int(release.cells[measure].sum()))
+        shown, total = int(release.cells[measure].sum()), release.value(measure)
+        kept[table.name] = (release.frame.height, release.withheld, shown, 100 * shown // total if total else None)
     by_rule = {name: sum(r == name for r in reasons.values()) for name in (*RULES, "difference")}
     return Audit(
         cells=len({int(c) for c in np.array(system.cell_of)[~np.array(system.fixed)]}), withheld=int(done.held.sum()),
-        rules=by_rule, secondary=int(done.held.sum()) - len(reasons), values=int(held.sum()),
+        rules=by_rule, secondary=int(done.held.sum()) - len(reasons), values=at.size,
         widths={f"{n}": int((widths >= n - 1e-9).sum()) for n in MULTIPLES},
-        most_exposed=_most_exposed(system, done, np.flatnonzero(held)), kept=kept, known=known,
-        programmes=done.audit.programmes,
+        exact=at.size <= EXACT,
+        most_exposed=_most_exposed(system, at[nearest], low[nearest], high[nearest], required[nearest]), kept=kept,
+        known=known, programmes=done.audit.programmes,
     )  # fmt: skip
 
 
@@ -459,7 +474,12 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
     """
 
     def table(
-        name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int]], measures: Sequence[str], *notes: str
+        name: str,
+        title: str,
+        dimension: str,
+        rows: Mapping[str, Sequence[int | None]],
+        measures: Sequence[str],
+        *notes: str,
     ) -> Cells:
         columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
         frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
@@ -471,7 +491,7 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
     bands = [found.widths[f"{n}"] for n in MULTIPLES]
     names = [f"{a} to {b} times" for a, b in pairwise(MULTIPLES)] + [f"{MULTIPLES[-1]} times or more"]
     widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
-    exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.required) for e in found.most_exposed}
+    exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.times) for e in found.most_exposed}
     return [
         table(
             "audit_cells", "Every cell, published or withheld", "cell_state", why, ["cells"],
@@ -479,15 +499,21 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
         ),
         table(
             "audit_widths", "How little can be told of what is withheld", "width", widths | {TOTAL: [found.values]},
-            ["values"], "The interval of what a reader can compute, as a multiple of the width required.",
+            ["values"], "The interval of what a reader can compute, as a multiple of the width required"
+            + ("." if found.exact else "; of so many values, it may be wider."),
         ),
         table(
-            "audit_tables", "What each table shows", "table", found.kept, ["cells", "withheld_cells", "shown"],
-            "Shown: what the published cells hold of the table's first measure, margins apart.",
+            "audit_tables", "What each table shows", "table", found.kept,
+            ["cells", "withheld_cells", "shown", "percent_shown"],
+            "Shown: what the published cells hold of the table's first measure, margins apart, and how many percent of "
+            "the total that is, rounded down.",
         ),
         table(
             "audit_exposed", "The values that can be told most closely", "cell", exposed,
-            ["low", "high", "width", "required"], "A reader can compute that the value lies between low and high.",
+            ["low", "high", "width", "times_required"],
+            "A reader can compute that the value lies between low and high, which is at least so many times the width "
+            "required."
+            + ("" if found.exact else " Of so many values, only some were compared."),
         ),
     ]  # fmt: skip
 
@@ -506,19 +532,18 @@ _MORE = {
 }
 
 
-def _most_exposed(system: audit.System, done: Protected, held: np.ndarray, most: int = 5) -> tuple[Exposed, ...]:
-    """The withheld values with the narrowest intervals for what is required of them, with their exact ends."""
-    width = done.audit.width[held] / done.required[held]
-    # Of a very large table, the ends of a few must do.
-    nearest = held[np.lexsort((held, width))][: min(4 * most, max(2, 20_000 // max(1, len(held))))]
-    found = audit.ends(system, done.point, _held(system, done), nearest)
-    names = {at: name for name, at in system.index.items()}
+def _most_exposed(
+    system: audit.System, at: np.ndarray, low: np.ndarray, high: np.ndarray, required: np.ndarray
+) -> tuple[Exposed, ...]:
+    """The five of the withheld values ``at`` with the narrowest intervals for what is required of them."""
+    names = {variable: name for name, variable in system.index.items()}
     shown = []
-    for at, (low, high) in zip(nearest, found, strict=True):
-        (_, _, categories), measure = names[int(at)]
+    for variable, least, most, wanted in zip(at, low, high, required, strict=True):
+        (_, _, categories), measure = names[int(variable)]
         cell = ", ".join(f"{d} {v}" for d, v in sorted(categories)) or TOTAL
-        shown.append(Exposed(cell, measure, low, high, int(done.required[at])))
-    return tuple(sorted(shown, key=lambda e: ((e.high - e.low) / e.required, e.cell, e.measure))[:most])
+        times = max((n for n in MULTIPLES if most - least >= n * wanted - 1e-9), default=0)
+        shown.append(Exposed(cell, measure, int(least), int(most), times))
+    return tuple(sorted(shown, key=lambda e: (e.times, e.high - e.low, e.cell, e.measure))[:5])
 
 
 def _held(system: audit.System, done: Protected) -> np.ndarray:
