@@ -34,6 +34,12 @@ def test_a_few_lines_are_enough(tmp_path: Path) -> None:
     assert {t.name for t in params.tables} >= {"sessions_by_country", "hits_by_area"}
 
 
+def test_one_field_of_the_reports_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    params = Params.load(write(tmp_path, company=COMPANY, reports="reports: {history: 2}"))
+    assert params.reports.history == 2
+    assert params.reports.usage.notebooks == ["usage_trends"]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

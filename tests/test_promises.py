@@ -35,6 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Params:
     sample.make_sample(root / "sample", lines=2_500)
     shutil.copytree(OWN, root / "params")
     (root / "params" / "tables.yaml").write_text(TABLES, "utf-8")
+    (root / "params" / "reports.yaml").write_text("reports: {history: 3}", "utf-8")
     logs = b"".join(gzip.decompress(p.read_bytes()) for p in sorted((root / "sample" / "logs").glob("*-08-*")))
     seen = sorted(set(re.findall(r" (nl-[0-9]+) ", logs.decode("utf-8", "replace"))))[:3]
     with (root / "sample" / "registers" / "excluded_accounts.csv").open("a") as file:
