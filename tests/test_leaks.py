@@ -362,7 +362,8 @@ OTHER_WRITINGS = {
     "240.77.0.0/16": "an IP address", "240.77.x.x": "an IP address", "240.77.13.*": "an IP address",
     "240.77.13.0": "an IP address", "3fff:ca7::/32": "an IP address", "fe80::1%eth0": "an IP address",
     "37.13.77.240.in-addr.arpa": "an IP address", "::ffff:f04d:0d25": "an IP address",
-    "0360.0115.015.045": "an IP address",
+    "0360.0115.015.045": "an IP address", "240-77-13-37.dsl.example.net": "an IP address",
+    "ip240_77_13_37.dsl.example.net": "an IP address", "3fff-ca7--1.ipv6-literal.net": "an IP address",
     "canary.person(at)mail.example": "an e-mail address", "canary.person [at] mail [dot] example": "an e-mail address",
     "canary.person at mail dot example": "an e-mail address", "canary.person\u200b@mail.example": "an e-mail address",
     "mailto:canary.person%2540mail.example": "an e-mail address", "\u00e4iti@posti.example": "an e-mail address",
@@ -384,6 +385,7 @@ HARMLESS = """Chrome/128.0.0.1 and Chrome 140.0.0.0, version 1.2.3.4
 https://vega.github.io/schema/vega-lite/v6.json and 10.1145/3292500.3330701
 x[::2] and li::after { } and std::dead::beef and a::b
 Reg. 1182/71 Art. 3(4), GDPR Art. 12(3), 15–22, polars 2.1.0, privacy-metrics==0.1.0
+a-1-2-3-4.tar and 12-30-300-999.a.example and 2026-09-01-12.log.gz and 1-2-3-4-5.a.example
 127.0.0.1 and ::1 and localhost:8888 and 0.0.0.0
 @media (min-width: 3px) and vega-lite@6.4.1 and hosted at example.com
 0.12345678901234567 and 1.2.3.4.5 and sha256-kQ1dkvvh1nC4yHJ8m1Vd1TQ6i3ZxXk4u0mS6E0v2d3w=

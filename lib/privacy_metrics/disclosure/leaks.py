@@ -151,6 +151,11 @@ _BEFORE_VERSION = re.compile(
 """What stands right before four numbers that are a browser's version and no address."""
 _COLONS = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?![\w:])")
 _ARPA = re.compile(r"(?i)(?:[0-9a-f]\.){4,32}ip6\.arpa|(?:\d{1,3}\.){2,4}in-addr\.arpa")
+_HOST = re.compile(
+    r"(?i)(?<!\d)(?<!\d[-_])(\d{1,3})([-_])(\d{1,3})\2(\d{1,3})\2(\d{1,3})(?![-_]?\d)[\w-]*(?:\.[a-z][\w-]*){2,}"
+    r"|\b[0-9a-f]{1,4}(?:-[0-9a-f]{0,4}){2,7}\.ipv6-literal\.net\b"
+)
+"""A host that its provider named by its address, as ``81-2-3-4.dsl.example.net``."""
 _NOBODY = {"0.0.0.0", "127.0.0.1", "255.255.255.255"}
 """Addresses of no person: any, this machine, everybody."""
 _IN_USE = [ipaddress.IPv6Network(n) for n in ("2000::/3", "fc00::/7", "fe80::/10", "64:ff9b::/96", "::ffff:0:0/96")]
@@ -192,6 +197,9 @@ def _addresses(text: str, versions: bool = False) -> Iterator[str]:
     for pattern in (_DOTTED_HEX, _OCTAL, _ARPA):
         for found in pattern.finditer(text):
             yield found[0]
+    for found in _HOST.finditer(text):
+        if all(int(part) < 256 for part in found.group(1, 3, 4, 5) if part):
+            yield found[0]
     for found in _COLONS.finditer(text):
         try:
             address = ipaddress.IPv6Address(found[0].rstrip("."))
@@ -221,7 +229,7 @@ def _few(threshold: int, text: str) -> Iterator[str]:
 
 PATTERNS: dict[str, tuple[str, Callable[[str], Iterator[str]]]] = {
     "an IP address": (
-        r"(?i)\d(?:\.|\[\.\]|\(\.\)|.dot.)\d{1,3}(?:\.|\[\.\]|\(\.\)|.dot.)[\dx*]|0x[0-9a-f]{1,2}\.0x|[0-9a-f]?:[0-9a-f:]*:|\.arpa",
+        r"(?i)\d(?:\.|\[\.\]|\(\.\)|.dot.)\d{1,3}(?:\.|\[\.\]|\(\.\)|.dot.)[\dx*]|0x[0-9a-f]{1,2}\.0x|[0-9a-f]?:[0-9a-f:]*:|\.arpa|\d[-_]\d{1,3}[-_]\d{1,3}[-_]\d|-[0-9a-f]*\.ipv6-l",
         _addresses,
     ),
     "an e-mail address": (
