@@ -141,6 +141,18 @@ def test_a_page_makes_no_request_shows_its_pictures_and_holds_no_code(reported, 
     assert not opened.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
 
 
+@pytest.mark.parametrize("name", ["usage", "compliance"])
+def test_on_a_phone_tables_scroll_and_no_word_is_cut_to_letters(reported, browser, name: str) -> None:
+    folder, _ = reported
+    opened = Opened(browser, folder / f"{name}.html")
+    opened.page.set_viewport_size({"width": 390, "height": 844})
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
+    cells = "[...document.querySelectorAll('main td, main th')].filter(cell => cell.innerText.length > 20)"
+    assert opened.page.evaluate(f"{cells}.length") > 20
+    assert opened.page.evaluate(f"Math.min(...{cells}.map(cell => cell.getBoundingClientRect().width))") > 60
+    opened.page.close()
+
+
 def test_the_reports_print(reported, browser, tmp_path: Path) -> None:
     folder, _ = reported
     opened = Opened(browser, folder / "usage.html")

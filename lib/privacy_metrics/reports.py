@@ -880,7 +880,7 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
             Section(release.title, _NOTHING_LOST[kind], (charts.label(name), charts.label(measure), ""), rows)
         )
     sections.append(withheld(shown))
-    meant = [(r.title, " ".join(r.notes)) for r in shown if r.notes and r.name != account]
+    meant = [(r.title, _sentences(r.notes)) for r in shown if r.notes and r.name != account]
     if meant:
         sections.append(Section("What the tables count", "", ("Table", "Meaning"), meant))
     policy = book.params.disclosure
@@ -891,22 +891,27 @@ def _appendix(kind: str, book: workbook.Workbook) -> list[Section]:
             ("Parameter", "Value"),
             [
                 ("Time zone of the period and of every hour", book.params.organisation.time_zone),
-                ("Fewest distinct people in a published cell", policy.limits["threshold"]),
-                ("Bits kept of an IPv4 address before its country is looked up", policy.ipv4_bits),
-                ("Bits kept of an IPv6 address", policy.ipv6_bits),
-                ("Seconds without a request that end a session", policy.session_gap),
+                ("Fewest distinct people in a published cell", f"{policy.limits['threshold']}"),
+                ("Bits kept of an IPv4 address to tell visitors apart", f"{policy.ipv4_bits}"),
+                ("Bits kept of an IPv6 address, likewise", f"{policy.ipv6_bits}"),
+                ("Seconds without a request that end a session", f"{policy.session_gap:,}"),
             ]
             if kind == "usage"
             else [
                 ("Public holidays of", book.params.organisation.country),
                 ("Time zone of receipt", book.params.organisation.time_zone),
-                ("Fewest people in a published cell of a breakdown", policy.limits["threshold"]),
+                ("Fewest people in a published cell of a breakdown", f"{policy.limits['threshold']}"),
             ],
         )
     )
     if book.notes:
         sections.append(Section("Notes of the collection", "", ("Note",), [(note,) for note in book.notes]))
     return sections
+
+
+def _sentences(notes: Iterable[str]) -> str:
+    """Notes as one text: those that end a sentence follow each other, others are a list."""
+    return "".join(f"{note} " if note.endswith(".") else f"{note}; " for note in notes).rstrip("; ")
 
 
 _COMPLIANCE = ("request", "register", "promise", "exemption")
@@ -916,10 +921,9 @@ _NOTHING_LOST = {
     "compliance": "Rows read are rows used and rows excluded because they contradict themselves.",
 }
 _METHOD = {
-    "usage": "Addresses are truncated before anything else is done with them, their country is looked up, and they are "
-    "never written. A visitor is the account where the log knows it, else a keyed hash of truncated address and "
-    "client; the key is random, made for the period, and destroyed with it. Only tables that pass the disclosure "
-    "policy leave the confidential zone.",
+    "usage": "The country of an address is looked up; then the address is truncated, and never written. A visitor "
+    "is the account where the log knows it, else a keyed hash of truncated address and client; the key is random, made "
+    "for the period, and destroyed with it. Only tables that pass the disclosure policy leave the confidential zone.",
     "compliance": "Due dates follow GDPR Art. 12(3) and Regulation 1182/71: one month, or three where an extension was "
     "told in time, counted in calendar days in the controller's time zone, and moved past weekends and public "
     "holidays. On time is given strictly, and with the days credited in which identity or clarification was awaited. "
