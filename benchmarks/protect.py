@@ -77,7 +77,7 @@ def main() -> None:
         print(
             f"{' x '.join(map(str, shape))}: {audit.cells:,} cells, {small:,} of them of 1 to 9 people: "
             f"{seconds:.1f} s, {audit.withheld:,} withheld ({audit.secondary:,} secondary), narrowest interval "
-            f"{nearest.high - nearest.low} (required {nearest.required})"
+            f"{nearest.high - nearest.low} ({nearest.times} times the required one at least)"
         )
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB")
 

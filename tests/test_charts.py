@@ -143,6 +143,12 @@ def test_a_chart_loads_nothing_and_uses_fonts_of_the_system(chart: Callable) -> 
     assert "Arial" in spec["config"]["font"]
 
 
+def test_bars_may_keep_the_order_of_the_table() -> None:
+    table = made("widths", ("width",), {("1 to 2",): 30, ("2 to 5",): 10, ("more",): 20})
+    assert [row["category"] for row in rows_of(charts.bars(table, ranked=False))] == ["1 to 2", "2 to 5", "more"]
+    assert [row["category"] for row in rows_of(charts.bars(table))] == ["1 to 2", "more", "2 to 5"]
+
+
 def test_the_title_may_be_given() -> None:
     assert charts.bars(by_country(), title="Ours").to_dict()["title"]["text"] == ["Ours"]
 

@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from attacker import attack
-from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, control, view
+from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, audit_tables, control, view
 from privacy_metrics.disclosure.suppression import protect
 from privacy_metrics.reports import export_releases
 
@@ -366,6 +366,27 @@ def test_the_values_told_most_closely_are_the_closest_of_all_withheld_ones() -> 
     assert found.values == len(widths) > 40
     assert [e.high - e.low for e in found.most_exposed] == sorted(widths)[:5]
     assert [found.widths[f"{n}"] for n in (1, 2, 5)] == [sum(w >= 5 * n for w in widths) for n in (1, 2, 5)]
+
+
+def test_what_the_audit_says_of_the_most_exposed_values_does_not_narrow_them() -> None:
+    # One person has most of a cell, and a tenth of it is required: whoever knew that tenth would know the cell.
+    people: list[Person] = [(("a", "x"), 400)] + [
+        ((one, two), 20) for one, two in product("abcd", "xyz") for _ in range(6) if (one, two) != ("a", "x")
+    ]
+    policy = Policy(5, "internal", group=2, relative=0.1)
+    _, found = control([counted(people)], policy)
+    assert found is not None
+    exposed = next(t for t in audit_tables(found, "2026Q3") if t.name == "audit_exposed")
+    rows = {row["cell"]: row for row in exposed.frame.iter_rows(named=True)}
+    row = rows["d0 a, d1 x: sessions"]
+    fits = []
+    for value in range(row["low"], row["high"] + 1):
+        required = max(5, -(-value // 10))
+        times = max(n for n in (0, 1, 2, 5, 10, 100) if row["width"] >= n * required)
+        if row.get("required", required) == required and row.get("times_required", times) == times:
+            fits.append(value)
+    assert 400 in fits
+    assert max(fits) - min(fits) >= 40
 
 
 def test_the_share_that_is_kept_is_that_of_the_published_total() -> None:

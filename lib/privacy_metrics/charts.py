@@ -176,13 +176,16 @@ def _sentence(text: str) -> str:
 
 
 def bars(
-    release: Release, measure: str | None = None, dimension: str | None = None, top: int = 15, title: str | None = None
-) -> alt.LayerChart:
-    """The ``top`` categories of a dimension (the first unless given), ranked."""
+    release: Release, measure: str | None = None, dimension: str | None = None, top: int = 15, title: str | None = None,
+    ranked: bool = True,
+) -> alt.LayerChart:  # fmt: skip
+    """The ``top`` categories of a dimension (the first unless given), ranked, or else in the order of the table."""
     measure, dimension = _measure(release, measure), _dimension(release, dimension)
     rows = _rows(release, dimension)
-    ranked = sorted(((d, v) for d, v in rows.select(dimension, measure).iter_rows() if v), key=lambda r: (-r[1], r[0]))
-    shown, rest = ranked[:top], ranked[top:]
+    found = [(d, v) for d, v in rows.select(dimension, measure).iter_rows() if v]
+    if ranked:
+        found.sort(key=lambda r: (-r[1], r[0]))
+    shown, rest = found[:top], found[top:]
     total = _total(release, measure)
     spans = _spans(release, measure, dimension)
     notes = [_held(rows)]

@@ -230,7 +230,9 @@ class Exposed:
     measure: str
     low: int
     high: int
-    required: int
+    times: int
+    """How many times as wide as required that is, as one of ``MULTIPLES``: what is required may be a share of the
+    value, and would tell it."""
 
 
 @dataclass(frozen=True)
@@ -489,7 +491,7 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
     bands = [found.widths[f"{n}"] for n in MULTIPLES]
     names = [f"{a} to {b} times" for a, b in pairwise(MULTIPLES)] + [f"{MULTIPLES[-1]} times or more"]
     widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
-    exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.required) for e in found.most_exposed}
+    exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.times) for e in found.most_exposed}
     return [
         table(
             "audit_cells", "Every cell, published or withheld", "cell_state", why, ["cells"],
@@ -508,7 +510,9 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
         ),
         table(
             "audit_exposed", "The values that can be told most closely", "cell", exposed,
-            ["low", "high", "width", "required"], "A reader can compute that the value lies between low and high."
+            ["low", "high", "width", "times_required"],
+            "A reader can compute that the value lies between low and high, which is at least so many times the width "
+            "required."
             + ("" if found.exact else " Of so many values, only some were compared."),
         ),
     ]  # fmt: skip
@@ -534,11 +538,12 @@ def _most_exposed(
     """The five of the withheld values ``at`` with the narrowest intervals for what is required of them."""
     names = {variable: name for name, variable in system.index.items()}
     shown = []
-    for variable, *ends in zip(at, low, high, required, strict=True):
+    for variable, least, most, wanted in zip(at, low, high, required, strict=True):
         (_, _, categories), measure = names[int(variable)]
         cell = ", ".join(f"{d} {v}" for d, v in sorted(categories)) or TOTAL
-        shown.append(Exposed(cell, measure, *map(int, ends)))
-    return tuple(sorted(shown, key=lambda e: ((e.high - e.low) / e.required, e.cell, e.measure))[:5])
+        times = max((n for n in MULTIPLES if most - least >= n * wanted - 1e-9), default=0)
+        shown.append(Exposed(cell, measure, int(least), int(most), times))
+    return tuple(sorted(shown, key=lambda e: (e.times, e.high - e.low, e.cell, e.measure))[:5])
 
 
 def _held(system: audit.System, done: Protected) -> np.ndarray:
