@@ -2,7 +2,7 @@
 
 A parameters folder holds any number of ``*.yaml`` files. Each top-level section (``organisation``, ``service``,
 ``sources``, ``disclosure``, ``tables``, ``reports``, ``requests``, ``zones``, ``notice``, ``exemption``, ``engine``)
-stands in one of them; what stands in none is the library's default (``defaults.yaml`` here; of ``reports``, by field).
+stands in one of them; what stands in none is the library's default (``defaults.yaml`` here), field by field.
 """
 
 from __future__ import annotations
@@ -686,8 +686,9 @@ class Params(_Section):
             raise ParamsError(f"{folder}: no such folder; a parameters folder holds *.yaml files")
         sections, origin = _read(folder)
         defaults = yaml.safe_load(files("privacy_metrics").joinpath("defaults.yaml").read_text("utf-8"))
-        if isinstance(sections.get("reports"), dict):
-            sections["reports"] = {**defaults["reports"], **sections["reports"]}
+        for name, fields in defaults.items():
+            if isinstance(fields, dict) and isinstance(given := sections.get(name), dict):
+                sections[name] = {**fields, **given}
         try:
             params = cls.model_validate({**defaults, **sections})
         except ValidationError as error:

@@ -581,7 +581,7 @@ def _resource(release: Release, path: Path) -> dict[str, Any]:
         "name": f"{release.name}-{path.suffix[1:]}",
         "path": path.name,
         "title": release.title,
-        "description": " ".join([release.footnote, *release.notes]),
+        "description": _sentences([release.footnote, *release.notes]),
         "format": path.suffix[1:],
         "mediatype": "text/csv" if csv else "application/vnd.apache.parquet",
         "bytes": path.stat().st_size,

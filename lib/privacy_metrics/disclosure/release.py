@@ -460,7 +460,7 @@ def _audited(
         rules=by_rule, secondary=int(done.held.sum()) - len(reasons), values=at.size,
         widths={f"{n}": int((widths >= n - 1e-9).sum()) for n in MULTIPLES},
         exact=at.size <= EXACT,
-        most_exposed=_most_exposed(system, at[nearest], low[nearest], high[nearest], required[nearest]), kept=kept,
+        most_exposed=_most_exposed(system, at[nearest], low[nearest], high[nearest], widths[nearest]), kept=kept,
         known=known, programmes=done.audit.programmes,
     )  # fmt: skip
 
@@ -470,17 +470,14 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
 
     ``audit_cells``: all cells, by whether they are published or why not. ``audit_widths``: withheld values by how many
     times as wide as required their interval is. ``audit_tables``: by table, its cells, those withheld, and the value of
-    its first measure that is published in cells. ``audit_exposed``: the values that can be told most closely.
+    its first measure that is published in cells, also in percent of its total. ``audit_exposed``: the values that can
+    be told most closely.
     """
 
     def table(
-        name: str,
-        title: str,
-        dimension: str,
-        rows: Mapping[str, Sequence[int | None]],
-        measures: Sequence[str],
+        name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]], measures: Sequence[str],
         *notes: str,
-    ) -> Cells:
+    ) -> Cells:  # fmt: skip
         columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
         frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
         return Cells(name, title, period, (dimension,), tuple(measures), frame, notes)
@@ -533,15 +530,15 @@ _MORE = {
 
 
 def _most_exposed(
-    system: audit.System, at: np.ndarray, low: np.ndarray, high: np.ndarray, required: np.ndarray
+    system: audit.System, at: np.ndarray, low: np.ndarray, high: np.ndarray, widths: np.ndarray
 ) -> tuple[Exposed, ...]:
-    """The five of the withheld values ``at`` with the narrowest intervals for what is required of them."""
+    """The five of ``at`` told most closely; ``widths`` of intervals are multiples of the required one."""
     names = {variable: name for name, variable in system.index.items()}
     shown = []
-    for variable, least, most, wanted in zip(at, low, high, required, strict=True):
+    for variable, least, most, width in zip(at, low, high, widths, strict=True):
         (_, _, categories), measure = names[int(variable)]
         cell = ", ".join(f"{d} {v}" for d, v in sorted(categories)) or TOTAL
-        times = max((n for n in MULTIPLES if most - least >= n * wanted - 1e-9), default=0)
+        times = max((n for n in MULTIPLES if width >= n - 1e-9), default=0)
         shown.append(Exposed(cell, measure, int(least), int(most), times))
     return tuple(sorted(shown, key=lambda e: (e.times, e.high - e.low, e.cell, e.measure))[:5])
 
