@@ -132,7 +132,7 @@ def test_requests_told_to_the_public_give_nothing_away(tmp_path: Path) -> None:
     register = requests.read_register(ROOT / "sample" / "requests.csv", as_of=as_of)
     tables = requests.request_tables(register, Calendar("FI"), first, last, as_of, "2026Q3")
     told = [table for table in tables if table.name not in requests.ABOUT_NOBODY]
-    export_releases(control(told, Policy(10, "public"))[0].values(), tmp_path / "2026Q3", "Requests")
+    export_releases(control(told, Policy(10, "public")).releases.values(), tmp_path / "2026Q3", "Requests")
     tried = attack([tmp_path / "2026Q3"])
     assert tried.tried > 500
     assert (tried.found, tried.dropped) == ([], [])
@@ -360,6 +360,60 @@ def test_a_withheld_value_that_stands_in_another_file_is_found(tmp_path: Path, p
         ("sessions_by_country", ("AX",), "sessions"): 4,
         ("sessions_by_country", ("EE",), "sessions"): 36,
     }
+
+
+ROWS = {"a": 900, "b": None, "c": None, "d": None, "Total": 1900}
+
+
+@pytest.mark.parametrize(
+    ("measures", "said", "least", "most"),
+    [
+        ("low high width required", (100, 900, 800, 40), 391, 400),  # a tenth of the value
+        ("low high width", (395, 399, 4), 395, 399),  # closer than the tables tell
+        ("low high width times_required", (360, 440, 80, 2), 161, 400),  # 80 is twice what is required, not five times
+    ],
+)
+def test_what_is_said_of_the_most_exposed_values_is_turned_against_them(
+    tmp_path: Path, measures: str, said: tuple[int, ...], least: int, most: int
+) -> None:
+    tables: dict[str, tuple[str, str, Rows]] = {
+        "t": ("c", "sessions", one(**ROWS)),
+        "audit_exposed": ("cell", measures, {("c b: sessions",): said}),
+    }
+    folder = publish(tmp_path / "a", "2026Q3", **tables)
+    values = {v.cell[0]: (v.low, v.high) for v in attack([folder], required=10**6).values}
+    assert values["b"] == (max(least, said[0]), min(most, said[1]))
+    blind = {v.cell[0]: (v.low, v.high) for v in attack([folder], Knowledge(audit=False), required=10**6).values}
+    assert blind["b"] == (1, 998)
+
+
+def test_the_share_that_is_shown_tells_a_total_that_is_withheld(tmp_path: Path) -> None:
+    shown = one(a=900, b=None, c=None, Total=None)
+    audit = ("table", "shown percent_shown", {("t",): (900, 97)})
+    folder = publish(tmp_path / "a", "2026Q3", t=("c", "sessions", shown), audit_tables=audit)
+    values = {v.cell[0]: (v.low, v.high) for v in attack([folder], required=10**6).values}
+    assert values["Total"] == (919, 927)  # 97 %: 900 of at most 927, and of more than 918
+
+
+def test_a_year_to_date_is_its_quarters(tmp_path: Path) -> None:
+    spec = ("channel", "sessions people")
+
+    def rows(**values: tuple[int | None, int | None]) -> Rows:
+        return {(name,): value for name, value in values.items()}
+
+    folders = [
+        publish(tmp_path / "q1", "2026Q1", t=(*spec, rows(mail=(80, 40), fax=(70, 30), web=(60, 30), Total=(210, 99)))),
+        publish(
+            tmp_path / "q2", "2026Q2",
+            t=(*spec, rows(mail=(80, 40), fax=(None, None), web=(None, None), Total=(180, 90))),
+        ),
+        publish(tmp_path / "y", "2026", t=(*spec, rows(mail=(160, 75), fax=(76, 31), web=(154, 70), Total=(390, 170)))),
+    ]  # fmt: skip
+    assert told(recovered(folders)) == {
+        ("t", ("fax",), "sessions"): 6,
+        ("t", ("web",), "sessions"): 94,
+    }
+    assert attack(folders, Knowledge(other_periods=False)).found == []
 
 
 def test_a_lone_contributor_learns_what_is_withheld_beside_it(tmp_path: Path) -> None:

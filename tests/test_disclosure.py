@@ -19,6 +19,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from attacker import attack
 from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, audit_tables, control, view
 from privacy_metrics.disclosure.suppression import protect
+from privacy_metrics.params import Period
 from privacy_metrics.reports import export_releases
 
 PROOF = os.environ.get("PROOF") == "1"
@@ -71,7 +72,7 @@ def test_an_attacker_recovers_no_withheld_cell_and_what_is_published_is_true(
     tmp_path_factory: pytest.TempPathFactory, people: list[Person]
 ) -> None:
     table = counted(people)
-    (release,) = control([table], POLICY)[0].values()
+    (release,) = control([table], POLICY).releases.values()
     known = truth(table)
     for row in release.frame.iter_rows(named=True):
         true = known.get(tuple(row[d] for d in table.dimensions), {"sessions": 0, "people": 0})
@@ -100,7 +101,7 @@ def test_an_attacker_recovers_nothing_across_a_hierarchy(
     coarse = counted([((VERSIONS[v],), n) for v, n in visits], "sessions_by_browser", ("browser",))
     nesting = (("browser_version", "browser", {version: (browser,) for version, browser in VERSIONS.items()}),)
     tables = [replace(table, population="visits", nesting=nesting) for table in (fine, coarse)]
-    releases = control(tables, POLICY)[0]
+    releases = control(tables, POLICY).releases
     assert not attack([publish(tmp_path_factory.mktemp("p"), *releases.values())], required=5).found
 
 
@@ -108,7 +109,7 @@ def test_without_the_hierarchy_browsers_tell_of_their_versions(tmp_path: Path) -
     people = {"Chrome 120": 30, "Chrome 121": 3, "Firefox 9": 8, "Safari 1": 20, "Safari 2": 25}
     fine = counted([((v,), 1) for v, n in people.items() for _ in range(n)], "versions", ("browser_version",))
     coarse = counted([((VERSIONS[v],), 1) for v, n in people.items() for _ in range(n)], "browsers", ("browser",))
-    apart = control([replace(table, population="visits") for table in (fine, coarse)], POLICY)[0]
+    apart = control([replace(table, population="visits") for table in (fine, coarse)], POLICY).releases
     assert attack([publish(tmp_path, *apart.values())], required=5).found
 
 
@@ -116,7 +117,7 @@ def test_without_the_hierarchy_browsers_tell_of_their_versions(tmp_path: Path) -
 @given(tables(3))
 def test_a_table_without_a_risky_cell_is_published_whole(people: list[Person]) -> None:
     table = counted([person for person in people for _ in range(6)])
-    (release,) = control([table], Policy(5, "internal", group=2, dominance=100, p_percent=0))[0].values()
+    (release,) = control([table], Policy(5, "internal", group=2, dominance=100, p_percent=0)).releases.values()
     assert release.withheld == 0
 
 
@@ -124,7 +125,7 @@ def test_a_group_that_shares_one_category_is_told_of_nobody() -> None:
     people: list[Person] = [(("partner", "refused"), 1)] * 8
     people += [(("user", answer), 1) for answer in ("refused", "granted") for _ in range(20)]
     for group, full in ((30, 2), (8, 0)):
-        releases, found = control([counted(people)], Policy(5, "internal", group=group))
+        releases, found, _ = control([counted(people)], Policy(5, "internal", group=group))
         assert found is not None
         assert found.rules["full"] == full
         assert (releases["t"].value("sessions", d0="partner", d1="refused") is None) is bool(full)
@@ -132,7 +133,7 @@ def test_a_group_that_shares_one_category_is_told_of_nobody() -> None:
 
 def test_a_cell_that_one_person_makes_up_is_withheld() -> None:
     people: list[Person] = [(("a",), 400), *[(("a",), 1)] * 20, *[(("b",), 2)] * 30, *[(("c",), 2)] * 30]
-    releases, found = control([counted(people)], Policy(5, "internal"))
+    releases, found, _ = control([counted(people)], Policy(5, "internal"))
     assert found is not None
     assert found.rules["p-percent"] + found.rules["dominance"] >= 1
     assert releases["t"].value("sessions", d0="a") is None
@@ -152,10 +153,10 @@ SMALL: list[Person] = [(("a", "x"), 1)] * 2 + [
 
 
 def test_without_the_complementary_step_the_attacker_subtracts(tmp_path: Path) -> None:
-    (release,) = control([counted(SMALL)], POLICY, complementary=False)[0].values()
+    (release,) = control([counted(SMALL)], POLICY, complementary=False).releases.values()
     told = attack([publish(tmp_path / "off", release)], required=5).found
     assert ("t", ("a", "x"), 2, 2) in {(v.table, v.cell, v.low, v.high) for v in told}
-    (release,) = control([counted(SMALL)], POLICY)[0].values()
+    (release,) = control([counted(SMALL)], POLICY).releases.values()
     assert not attack([publish(tmp_path / "on", release)], required=5).found
 
 
@@ -171,7 +172,7 @@ def test_without_linking_one_table_tells_what_another_withholds(tmp_path: Path) 
             Cells(t.name, t.title, t.period, t.dimensions, t.measures, t.frame, (), "visits")
             for t in (countries, areas)
         ]
-        return list(control(whole, POLICY, link=link)[0].values())
+        return list(control(whole, POLICY, link=link).releases.values())
 
     off = both(link=False)
     held = [{r[0] for r in t.margin("country").filter("withheld").select("country").iter_rows()} for t in off]
@@ -189,7 +190,7 @@ def test_what_a_table_of_its_own_says_of_some_categories_does_not_tell_another_o
         rows = [((name,), 1) for name, n in outcomes.items() for _ in range(n)]
         ended = replace(counted(rows, "ended", ("outcome",)), groups=groups)
         refused = counted([((name,), 1) for name, n in grounds.items() for _ in range(n)], "grounds", ("reason_code",))
-        return control([ended, replace(refused, population="refused")], POLICY)[0]
+        return control([ended, replace(refused, population="refused")], POLICY).releases
 
     def told(made: dict[str, Release]) -> set[str]:
         return {row[0] for row in made["ended"].frame.filter("withheld").iter_rows()}
@@ -213,39 +214,120 @@ def test_without_the_months_before_a_quarter_tells_of_them(tmp_path: Path) -> No
         return Cells(table.name, table.title, label, ("area",), ("hits",), frame, (), "visits")
 
     for label, counts in months.items():
-        made += control([month(label, counts)], POLICY)[0].values()
+        made += control([month(label, counts)], POLICY).releases.values()
     quarter = month("2026Q3", tuple(map(sum, zip(*months.values(), strict=True))))
     folders = [publish(tmp_path / release.period, release) for release in made]
-    blind = control([quarter], POLICY)[0].values()
+    blind = control([quarter], POLICY).releases.values()
     told = attack([*folders, publish(tmp_path / "blind", *blind)], required=5).found
     assert {(v.table, v.cell, v.low) for v in told} >= {("hits_by_area", ("c",), 6)}
-    aware = control([quarter], POLICY, [view(release, 1) for release in made])[0].values()
+    aware = control([quarter], POLICY, [view(release, 1) for release in made]).releases.values()
     assert not attack([*folders, publish(tmp_path / "aware", *aware)], required=5).found
+
+
+def test_without_the_months_before_sessions_over_midnight_do_not_hide_what_a_quarter_tells(tmp_path: Path) -> None:
+    months = {"2026-07": (40, 30, 30, 3), "2026-08": (40, 30, 30, 30), "2026-09": (40, 30, 30, 30)}
+
+    def visits(label: str, counts: tuple[int, ...]) -> Cells:
+        return counted([((c,), 1) for c, n in zip("abcd", counts, strict=True) for _ in range(n)], period=label)
+
+    made = [r for label, counts in months.items() for r in control([visits(label, counts)], POLICY).releases.values()]
+    folders = [publish(tmp_path / release.period, release) for release in made]
+    # One session of "a" goes on over midnight, and is one of two months.
+    sums = [sum(counts) for counts in zip(*months.values(), strict=True)]
+    quarter = visits("2026Q3", (sums[0] - 1, *sums[1:]))
+    blind = control([quarter], POLICY).releases.values()
+    told = attack([*folders, publish(tmp_path / "blind", *blind)], required=5).found
+    assert ("t", ("d",), "sessions", 3, 3) in {(v.table, v.cell, v.measure, v.low, v.high) for v in told}
+    aware = control([quarter], POLICY, [view(release, 1) for release in made]).releases.values()
+    assert not attack([*folders, publish(tmp_path / "aware", *aware)], required=5).found
+
+
+def test_a_year_to_date_does_not_tell_what_its_quarters_withhold(tmp_path: Path) -> None:
+    # The last quarter is not published, and the grand totals say that there was nothing in it yet.
+    quarters = {"2026Q1": (40, 30, 30), "2026Q2": (40, 30, 30), "2026Q3": (40, 30, 3)}
+
+    def visits(label: str, counts: tuple[int, ...]) -> Cells:
+        return counted([((c,), 1) for c, n in zip("abc", counts, strict=True) for _ in range(n)], period=label)
+
+    made = [r for label, counts in quarters.items() for r in control([visits(label, counts)], POLICY).releases.values()]
+    folders = [publish(tmp_path / release.period, release) for release in made]
+    year = visits("2026", tuple(map(sum, zip(*quarters.values(), strict=True))))
+    blind = control([year], POLICY).releases.values()
+    told = attack([*folders, publish(tmp_path / "blind", *blind)], required=5).found
+    assert ("2026Q3", ("c",), "sessions", 3, 3) in {(v.folder.name, v.cell, v.measure, v.low, v.high) for v in told}
+    aware = control([year], POLICY, [view(release, 1) for release in made]).releases.values()
+    assert not attack([*folders, publish(tmp_path / "aware", *aware)], required=5).found
+
+
+def test_months_do_not_tell_a_week_though_weeks_overlap_them(tmp_path: Path) -> None:
+    over: dict[str, list[str]] = defaultdict(list)
+    for day in Period.parse("2026Q3").days:
+        months = over[f"{day:%G-W%V}"]
+        months += [month] if (month := f"{day:%Y-%m}") not in months else []
+    shared = {week: 15 for week, months in over.items() if len(months) > 1}
+    assert list(shared) == ["2026-W31", "2026-W36"]
+    sizes = shared | {"2026-W29": 3, "2026-W33": 25}  # one week of July has three visits
+    visits = [(week, months[n % len(months)]) for week, months in over.items() for n in range(sizes.get(week, 40))]
+    policy = replace(POLICY, protection=20)
+
+    def both(nesting: tuple[audit.Nesting, ...]) -> list[Release]:
+        weeks = counted([((week,), 1) for week, _ in visits], "sessions_by_week", ("week",))
+        months = counted([((month,), 1) for _, month in visits], "sessions_by_month", ("month",))
+        tables = [replace(t, population="visits", nesting=nesting) for t in (weeks, months)]
+        return list(control(tables, policy).releases.values())
+
+    # Without the calendar another week of August is withheld with it, which the months tell apart.
+    told = attack([publish(tmp_path / "off", *both(()))], required=20).found
+    assert ("2026-W29",) in {v.cell for v in told}
+    nesting = (("week", "month", {week: tuple(months) for week, months in over.items()}),)
+    tried = attack([publish(tmp_path / "on", *both(nesting))], required=20)
+    assert tried.tried
+    assert not tried.found
 
 
 def test_without_the_earlier_version_a_rerun_tells_of_those_who_came_late(tmp_path: Path) -> None:
     early = counted([((c,), 1) for c, n in {"a": 20, "b": 30, "c": 40}.items() for _ in range(n)])
     late = counted([((c,), 1) for c, n in {"a": 22, "b": 30, "c": 40}.items() for _ in range(n)])
-    (first,) = control([early], POLICY)[0].values()
-    (blind,) = control([late], POLICY)[0].values()
+    (first,) = control([early], POLICY).releases.values()
+    (blind,) = control([late], POLICY).releases.values()
     assert blind.value("people", d0="a") - first.value("people", d0="a") == 2  # pyright: ignore[reportOptionalOperand]
-    (aware,) = control([late], POLICY, [view(first, 1)], before={"t": early.frame})[0].values()
+    (aware,) = control([late], POLICY, [view(first, 1)], before={"t": early.frame}).releases.values()
     assert aware.value("people", d0="a") is None
     many = counted([((c,), 1) for c, n in {"a": 26, "b": 30, "c": 40}.items() for _ in range(n)])
-    (open_,) = control([many], POLICY, [view(first, 1)], before={"t": early.frame})[0].values()
+    (open_,) = control([many], POLICY, [view(first, 1)], before={"t": early.frame}).releases.values()
     assert open_.value("people", d0="a") == 26
 
 
 def test_a_rerun_of_the_same_data_withholds_the_same_cells() -> None:
     table = counted(SMALL)
-    (first,) = control([table], POLICY)[0].values()
-    (again,) = control([table], POLICY, [view(first, 1)], before={"t": table.frame})[0].values()
+    (first,) = control([table], POLICY).releases.values()
+    (again,) = control([table], POLICY, [view(first, 1)], before={"t": table.frame}).releases.values()
     assert again.frame.equals(first.frame)
+
+
+def test_a_rerun_tells_the_reasons_that_the_first_version_told() -> None:
+    early = counted([((c,), 1) for c, n in {"a": 2, "b": 30, "c": 40, "d": 9}.items() for _ in range(n)])
+    first = control([early], POLICY)
+    assert first.audit is not None
+    assert (first.audit.rules["threshold"], first.audit.rules["difference"], first.audit.secondary) == (1, 0, 1)
+    known = [view(first.releases["t"], 1)]
+    for before in (first.cells, {"t": early.frame}):  # what the last version noted, or only its people
+        again = control([early], POLICY, known, before=before)
+        assert again.audit is not None
+        assert (again.audit.rules, again.audit.secondary) == (first.audit.rules, first.audit.secondary)
+    # Late data makes the unsafe cell safe: it stays withheld for the earlier version, and that is told until it ends.
+    late = counted([((c,), 1) for c, n in {"a": 12, "b": 30, "c": 40, "d": 9}.items() for _ in range(n)])
+    second = control([late], POLICY, known, before=first.cells)
+    known = [view(second.releases["t"], 1), view(first.releases["t"], 2)]
+    third = control([late], POLICY, known, before=second.cells)
+    for one in (second, third):
+        assert one.audit is not None
+        assert (one.audit.rules["threshold"], one.audit.rules["difference"], one.audit.secondary) == (0, 1, 1)
 
 
 def test_a_person_alone_in_a_cell_can_not_tell_another_one_by_taking_their_own_part_away() -> None:
     people: list[Person] = [(("a",), 9)] + [(("b",), 3)] * 4 + [((c,), 2) for c in "cde" for _ in range(20)]
-    (release,) = control([counted(people)], POLICY)[0].values()
+    (release,) = control([counted(people)], POLICY).releases.values()
     assert release.value("sessions", d0="a") is None
     assert len(release.cells.filter("withheld")) >= 3
 
@@ -322,7 +404,7 @@ def test_the_loss_is_near_the_least_that_is_possible() -> None:
 
 
 def test_the_audit_never_says_wider_than_the_attacker_finds(tmp_path: Path) -> None:
-    releases, found = control([counted(SMALL)], POLICY)
+    releases, found, _ = control([counted(SMALL)], POLICY)
     assert found is not None
     assert found.most_exposed
     told = attack([publish(tmp_path / "p", *releases.values())], required=10**6).values
@@ -343,7 +425,7 @@ def test_the_values_told_most_closely_are_the_closest_of_all_withheld_ones() -> 
         for _ in range(int(random.choice([2, 4, 6, 9, 40])))
     ]
     table = counted(people)
-    releases, found = control([table], POLICY)
+    releases, found, _ = control([table], POLICY)
     assert found is not None
     assert found.exact
     held = {tuple(row[:2]) for row in releases["t"].frame.filter("withheld").iter_rows()}
@@ -374,7 +456,7 @@ def test_what_the_audit_says_of_the_most_exposed_values_does_not_narrow_them() -
         ((one, two), 20) for one, two in product("abcd", "xyz") for _ in range(6) if (one, two) != ("a", "x")
     ]
     policy = Policy(5, "internal", group=2, relative=0.1)
-    _, found = control([counted(people)], policy)
+    found = control([counted(people)], policy).audit
     assert found is not None
     exposed = next(t for t in audit_tables(found, "2026Q3") if t.name == "audit_exposed")
     rows = {row["cell"]: row for row in exposed.frame.iter_rows(named=True)}
@@ -390,7 +472,7 @@ def test_what_the_audit_says_of_the_most_exposed_values_does_not_narrow_them() -
 
 
 def test_the_share_that_is_kept_is_that_of_the_published_total() -> None:
-    releases, found = control([counted(SMALL)], POLICY)
+    releases, found, _ = control([counted(SMALL)], POLICY)
     assert found is not None
     cells, withheld, shown, percent = found.kept["t"]
     assert (cells, withheld) == (releases["t"].frame.height, releases["t"].withheld)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,18 @@ from scipy import stats
 
 from company import company, line, people
 from privacy_metrics import charts, reports, tables, workbook
-from privacy_metrics.disclosure import OTHER, TOTAL, BudgetError, Contributions, Ledger, Policy, Release, noisy, trend
+from privacy_metrics.disclosure import (
+    OTHER,
+    TOTAL,
+    BudgetError,
+    Contributions,
+    Ledger,
+    Policy,
+    Release,
+    budget_table,
+    noisy,
+    trend,
+)
 from privacy_metrics.disclosure import noise as module
 from privacy_metrics.disclosure.budget import Cost, epsilon, fits, largest_rho, together
 from privacy_metrics.disclosure.noise import (
@@ -354,6 +366,23 @@ def test_a_spent_budget_refuses_says_why_and_writes_nothing(tmp_path: Path) -> N
     assert {p: p.read_bytes() for p in (tmp_path / "noise").rglob("*") if p.is_file()} == before
     # What was drawn is still there.
     assert noisy(crowd(), GAUSSIAN, POLICY, "data", book)
+
+
+@pytest.mark.parametrize("budget", [Budget(rho=2.0), Budget(epsilon=20.0, delta=1e-6)])
+def test_what_is_spent_is_told_by_table_and_together(tmp_path: Path, budget: Budget) -> None:
+    ledger = Ledger(tmp_path / "noise", budget)
+    assert budget_table(ledger, "2026Q3").frame.rows() == [("Total", 0)]
+    noisy(crowd(), GAUSSIAN, POLICY, "data", ledger)
+    noisy(replace(crowd(), name="other"), GAUSSIAN, POLICY, "other data", ledger)
+    noisy(crowd(), GAUSSIAN, POLICY, "later data", ledger)
+    told = dict(budget_table(ledger, "2026Q3").frame.iter_rows())
+    if budget.rho:
+        assert told == {"made": 500, "other": 250, "Total": 750}
+    else:
+        by_hand = {n: math.ceil(1000 * epsilon(0.5 * n, 1e-6) / 20) for n in (1, 2, 3)}
+        assert told == {"made": by_hand[2], "other": by_hand[1], "Total": by_hand[3]}
+        assert told["Total"] < told["made"] + told["other"]
+    assert dict(budget_table(ledger, "2026Q4").frame.iter_rows()) == {"Total": 0}
 
 
 def test_periods_that_overlap_share_a_budget_and_others_do_not(tmp_path: Path) -> None:

@@ -584,7 +584,7 @@ POLICY = Policy(audience="internal", threshold=4, protection=4, relative=0)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), min_size=3, max_size=3))
 def test_no_count_of_a_group_follows_from_what_is_exact(counts) -> None:
     """The threshold is kept as far as the exact counts allow: with those alone, a part lies between none and all."""
-    release = control([group_table(counts, frozenset({"kept"}))], POLICY)[0]["t"]
+    release = control([group_table(counts, frozenset({"kept"}))], POLICY).releases["t"]
     whole = {"on time": sum(row[0] for row in counts), "not on time": sum(row[1] for row in counts)}
     assert {k: release.value("requests", kept=k) for k in whole} == whole
     assert release.value("requests") == sum(whole.values())
@@ -597,7 +597,7 @@ def test_no_count_of_a_group_follows_from_what_is_exact(counts) -> None:
 
 def test_a_group_is_told_where_exact_counts_are_taken_for_withheld() -> None:
     counts = [[5, 3], [6, 0], [9, 0]]
-    unaware = control([group_table(counts, frozenset())], POLICY)[0]["t"]
-    aware = control([group_table(counts, frozenset({"kept"}))], POLICY)[0]["t"]
+    unaware = control([group_table(counts, frozenset())], POLICY).releases["t"]
+    aware = control([group_table(counts, frozenset({"kept"}))], POLICY).releases["t"]
     width = lambda release: min((b - a for a, b in what_fits(release, counts).values()), default=9)  # noqa: E731
     assert width(unaware) < min(width(aware), 3)

@@ -113,6 +113,8 @@ def category(dimension: str, value: str) -> str:
         return countries()[value]["name"]
     if dimension == "reason_code":
         value = _GROUNDS.get(value, value)
+    if dimension == "referrer_site" and value == "none":
+        return "no other site"
     return _sentence(value.replace("_", " ")) if dimension in _REGISTER else value
 
 
@@ -200,10 +202,9 @@ def bars(
     ]
     finding = "Nothing to show"
     if values:
-        share = (
-            f" of {_figure(release, total)} {label(measure).lower()} ({_percent(shown[0][1], total)})" if total else ""
-        )
-        finding = f"{_short(values[0]['category'])} leads with {_figure(release, shown[0][1])}{share}"
+        share = f" of {_figure(release, total)} ({_percent(shown[0][1], total)})" if total else ""
+        first = _short(values[0]["category"])
+        finding = f"Most {label(measure).lower()}: {first}, {_figure(release, shown[0][1])}{share}"
         if spans and len(values) > 1 and values[1]["high"] > values[0]["low"]:
             finding = f"{_short(values[0]['category'])} is among the first: more, the noise does not tell"
     tooltip = [_tip("category", label(dimension)), _value_tip(measure, spans), _tip("share", "Share")]

@@ -31,6 +31,7 @@ from .disclosure import (
     Policy,
     Release,
     audit_tables,
+    budget_table,
     control,
     load,
     noisy,
@@ -159,7 +160,7 @@ def _open(params: Params, period: Period) -> Workbook | None:
     return book if current else None
 
 
-def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cells], dict[str, Any]]:
+def _made(params: Params, period: Period) -> tuple[dict[str, Release], dict[str, pl.DataFrame], dict[str, Any]]:
     zone = params.confidential(period)
     record = _record(zone)
     if record is None:
@@ -189,7 +190,9 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
             by_name = controls.tables(results, period.label, public)
             tables += [t for name, t in by_name.items() if name not in controls.ABOUT_NOBODY | controls.STAFF]
     versions = _versions(params, period)
-    controlled, audit = control(tables, policy, _known(params, period), before=_cells_before(params, period, versions))
+    controlled, audit, cells = control(
+        tables, policy, _known(params, period), before=_cells_before(params, period, versions)
+    )
     made = controlled | _noisy(params, period, frames, policy, record["data"]) | made
     if params.notice:
         results = _with_own_outputs(params, period, record, results, _own_outputs(params, period, tables, made))
@@ -204,13 +207,15 @@ def _made(params: Params, period: Period) -> tuple[dict[str, Release], list[Cell
         facts = exemption.Facts(params, period, zone, frames, record, tables, made, audit)
         made |= release([exemption.table(facts)], uncontrolled)
     if params.disclosure.budget:
-        notes.append(_ledger(params).says(period.label))
+        ledger = _ledger(params)
+        notes.append(ledger.says(period.label))
+        made |= release([budget_table(ledger, period.label)], uncontrolled)
     more = {
         "fingerprint": _fingerprint(params, record), "known": _labels(params, period), "notes": notes,
         "inputs": record["inputs"], "audit": asdict(audit) if audit else None,
         "record": {k: record[k] for k in ("period", "account", "requests", "notes") if k in record},
     }  # fmt: skip
-    return made, tables, more
+    return made, cells, more
 
 
 def _own_outputs(
@@ -278,12 +283,12 @@ def _ledger(params: Params) -> Ledger:
     return Ledger(params.path(params.zones.confidential) / "noise", params.disclosure.budget)
 
 
-def _save(releases: dict[str, Release], cells: Sequence[Cells], more: dict[str, Any], folder: Path) -> None:
+def _save(releases: dict[str, Release], cells: dict[str, pl.DataFrame], more: dict[str, Any], folder: Path) -> None:
     save(releases.values(), folder / "releases", more)
     (folder / "cells").mkdir(mode=0o700)
-    for table in cells:
-        path = folder / "cells" / f"{table.name}.parquet"
-        table.frame.select(*table.dimensions, "people").write_parquet(path)
+    for name, frame in cells.items():
+        path = folder / "cells" / f"{name}.parquet"
+        frame.write_parquet(path)
         path.chmod(0o600)
 
 

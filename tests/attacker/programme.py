@@ -47,6 +47,8 @@ class Knowledge:
     other_periods: bool = True
     earlier_versions: bool = True
     other_files: bool = True
+    audit: bool = True
+    """What the publication says of its own protection."""
     few_in_each: bool = False
     """Takes every withheld cell for a primary one: fewer people than the threshold."""
 
@@ -120,6 +122,9 @@ class Programme:
         for number, publication in enumerate(publications):
             for table in publication.tables.values():
                 self._margins(number, table)
+            if knowledge.audit:
+                self._use(f"{publication.period}: what is said of the most exposed values", self._exposed(number))
+                self._use(f"{publication.period}: the share that is shown", self._shares(number))
             if knowledge.other_tables:
                 self._use(f"{publication.period}: versions of browsers", self._versions(number))
                 self._use(f"{publication.period}: sites without a name", self._sites(number))
@@ -224,6 +229,44 @@ class Programme:
                 self.system.add(row)
         else:
             self.dropped.append(rule)
+
+    def _exposed(self, number: int) -> Iterable[Row]:
+        """A value said to be among the most exposed lies between its ends, and what is required of it fits the ratio.
+
+        What is required is the threshold or, of a value that is unsafe by itself, a tenth of it if that is more.
+        """
+        publication = self.publications[number]
+        told = publication.tables.get("audit_exposed")
+        keys: dict[str, set[Key]] = defaultdict(set)
+        for table in publication.tables.values():
+            for cell, measure in table.withheld():
+                named = sorted((d, c) for d, c in zip(table.dimensions, cell, strict=True) if c != TOTAL)
+                label = ", ".join(f"{d} {c}" for d, c in named) or TOTAL
+                keys[f"{label}: {measure}"].add(self.key(number, table, measure, cell))
+        for (label,), said in told.cells.items() if told else ():
+            found = keys.get(label, set())
+            if len(found) != 1:
+                continue  # two things are called so, and which one is meant is not said
+            (key,) = found
+            width = said["high"] - said["low"]  # type: ignore[operator]
+            yield Row.of([(key, 1)], said["low"], said["high"])
+            if (times := said.get("times_required")) is not None:
+                more = next((n for n in (1, 2, 5, 10, 100) if n > times), None)
+                least = 10 * width // more + 1 if more and width >= more * publication.threshold else None
+                yield Row.of([(key, 1)], least, 10 * width // times if times and least else None)
+            if (required := said.get("required")) is not None and required > publication.threshold:
+                yield Row.of([(key, 1)], 10 * (required - 1) + 1, 10 * required)
+
+    def _shares(self, number: int) -> Iterable[Row]:
+        """What is shown of a table, in percent rounded down, tells its total where that is withheld."""
+        tables = self.publications[number].tables
+        told = tables.get("audit_tables")
+        for (name,), said in told.cells.items() if told else ():
+            percent, shown = said.get("percent_shown"), said["shown"]
+            if percent and shown is not None and name in tables:
+                table = tables[name]
+                total = self.key(number, table, table.measures[0], (TOTAL,) * len(table.dimensions))
+                yield Row.of([(total, 1)], 100 * shown // (percent + 1) + 1, 100 * shown // percent)
 
     def _tables(self, number: int, *dimensions: str) -> list[Table]:
         return [t for t in self.publications[number].tables.values() if t.dimensions == dimensions]
@@ -394,12 +437,20 @@ class Programme:
                 if not all(measure in part.measures for _, part in present):
                     continue
                 rows, inside = [], []
-                total = self.key(whole, table, measure, (TOTAL,) * len(table.dimensions))
+                over = self._over(whole, table, measure, present) if len(present) == len(own) else None
+                # What no grand total leaves room for is in no cell.
+                covered = complete_here or any(
+                    (more := self._over(whole, table, m, present)) is not None and more >= 0
+                    for m in table.measures
+                    if m != "people" and len(present) == len(own) and all(m in part.measures for _, part in present)
+                )
                 for cell in table.cells:
                     key = self.key(whole, table, measure, cell)
                     keys = [self.key(n, part, measure, cell) for n, part in present if cell in part.cells]
                     if measure == "people":
-                        rows += overlapping(key, keys) if complete_here else overlapping(key, keys)[:-1]
+                        rows += overlapping(key, keys) if covered else overlapping(key, keys)[:-1]
+                    elif over is not None:
+                        rows.append(Row.of([(key, -1), *((k, 1) for k in keys)], min(0, over), max(0, over)))
                     elif complete_here:
                         rows.append(Row.of([(key, -1), *((k, 1) for k in keys)], 0, 0))
                     else:
@@ -415,24 +466,23 @@ class Programme:
                             )
                             if same in part.cells:
                                 inside.append(Row.of([(key, 1), (self.key(number, part, measure, same), -1)], 0, 0))
-                # A session over midnight is one of each period: the grand totals tell how many there are.
-                over = self.system.excess(
-                    Row.of(
-                        [
-                            (total, -1),
-                            *((self.key(n, p, measure, (TOTAL,) * len(p.dimensions)), 1) for n, p in present),
-                        ],
-                        0,
-                        0,
-                    )
-                )
-                if measure == "sessions" and over:
-                    rows = [row._replace(high=over) for row in rows]
-                    inside = [row._replace(low=-over) for row in inside]
+                if over is not None:
+                    inside = [row._replace(low=min(0, -over), high=max(0, -over)) for row in inside]
                 self._use(
                     f"{period}: {name}: {measure} of its parts", [r for r in rows if "month" not in table.dimensions]
                 )
                 self._use(f"{period}: {name}: {measure} of its months", inside)
+
+    def _over(self, whole: int, table: Table, measure: str, parts: list[tuple[int, Table]]) -> int | None:
+        """By how much the parts' grand totals exceed the whole's: sessions over midnight are one of each period.
+
+        Where it is less than nothing, that much is in no part.
+        """
+        if measure == "people":
+            return None
+        total = self.key(whole, table, measure, (TOTAL,) * len(table.dimensions))
+        own = [(self.key(n, part, measure, (TOTAL,) * len(part.dimensions)), 1) for n, part in parts]
+        return self.system.excess(Row.of([(total, -1), *own], 0, 0))
 
 
 def only(cell: Cell) -> int | None:

@@ -14,7 +14,7 @@ seen to reach: its ends are values of whole solutions, and where none is found, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -393,6 +393,7 @@ def _add_periods(made: System) -> None:
 
 
 def _add_sum(made: System, whole: str, scopes: list[str], whole_known: bool) -> None:
+    surplus = _surplus(made, whole, scopes)
     published: dict[tuple[str, str], set[frozenset]] = defaultdict(set)
     for ((where, population, named), _), at in made.index.items():
         if not made.latent[at]:
@@ -413,19 +414,40 @@ def _add_sum(made: System, whole: str, scopes: list[str], whole_known: bool) -> 
             if ((part, population, inner), measure) in made.index:
                 pieces.append(made.index[(part, population, inner), measure])
         else:
-            _whole_of_periods(made, at, pieces, measure, whole_known)
+            _whole_of_periods(made, at, pieces, measure, whole_known, surplus[population])
 
 
-def _whole_of_periods(made: System, whole: int, pieces: list[int], measure: str, whole_known: bool) -> None:
-    ones = [1.0] * len(pieces)
-    if measure == "people":
+def _surplus(made: System, whole: str, scopes: list[str]) -> dict[str, dict[str, float]]:
+    """By population and additive measure, by how much the parts' grand totals exceed that of the whole, where known.
+
+    More than 0: sessions over midnight between two parts, which count in both. Less: what is in no part, as a later
+    quarter of a year to date or data that came late; nothing of the sort where it is 0.
+    """
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for ((where, population, named), measure), at in made.index.items():
+        if where == whole and not named and additive(measure):
+            pieces = [made.index.get(((part, population, named), measure)) for part in scopes]
+            values = [made.value[at], *(np.nan if piece is None else made.value[piece] for piece in pieces)]
+            if np.isfinite(values).all():
+                found[population][measure] = sum(values[1:]) - values[0]
+    return found
+
+
+def _whole_of_periods(
+    made: System, whole: int, pieces: list[int], measure: str, whole_known: bool, surplus: Mapping[str, float]
+) -> None:
+    row = [whole, *pieces], [-1.0, *[1.0] * len(pieces)]
+    if not additive(measure):
         made.rows += [([whole, piece], [1.0, -1.0], 0.0, np.inf) for piece in pieces]
-    if measure in ("people", "sessions"):
-        # A session that goes on over midnight between two months counts in both.
-        if whole_known:
-            made.rows.append(([whole, *pieces], [-1.0, *ones], 0.0, np.inf))
-    else:
-        made.rows.append(([whole, *pieces], [-1.0, *ones], 0.0 if whole_known else -np.inf, 0.0))
+        if whole_known or any(more >= 0 for more in surplus.values()):
+            made.rows.append((*row, 0.0, np.inf))
+    elif measure in surplus:
+        # No cell differs by more than all of them together.
+        made.rows.append((*row, min(0.0, surplus[measure]), max(0.0, surplus[measure])))
+    elif measure != "sessions":
+        made.rows.append((*row, 0.0 if whole_known else -np.inf, 0.0))
+    elif whole_known:
+        made.rows.append((*row, 0.0, np.inf))
 
 
 def _add_versions(made: System) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -155,10 +156,32 @@ class Ledger:
                 found.append((name, Cost(line["rho"], line["pure"], line["delta"])))
         return found
 
+    def shares(self, period: str) -> dict[str, int]:
+        """What each noisy table takes of the budget by itself, in thousandths rounded up; ``Total``: all together.
+
+        Of an epsilon, tables together take less than their sum; 1,000,000 stands for more than can be told.
+        """
+        spent: dict[str, list[Cost]] = {}
+        for name, cost in self.spent(period):
+            spent.setdefault(name, []).append(cost)
+        everything = [cost for costs in spent.values() for cost in costs]
+        return {name: self._share(costs) for name, costs in [*spent.items(), ("Total", everything)]}
+
+    def _share(self, costs: list[Cost]) -> int:
+        if self.budget.rho is not None:
+            delta = sum(c.delta for c in costs)
+            parts = [sum(c.rho for c in costs) / self.budget.rho]
+            parts += [delta / self.budget.delta if self.budget.delta else math.inf] if delta else []
+        else:
+            assert self.budget.epsilon is not None
+            parts = [together(costs, self.budget.delta) / self.budget.epsilon]
+        return math.ceil(min(1000 * max(parts), 1e6) - 1e-6)
+
     def says(self, period: str) -> str:
         """One sentence on what of the budget is spent."""
         spent = self.spent(period)
-        return f"privacy budget of {period}: {self._sum([c for _, c in spent])} spent by {len(spent)} noisy tables"
+        tables = "noisy table" if len(spent) == 1 else "noisy tables"
+        return f"privacy budget of {period}: {self._sum([c for _, c in spent])} spent by {len(spent)} {tables}"
 
     @property
     def _file(self) -> Path:

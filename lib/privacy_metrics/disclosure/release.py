@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from . import audit
 from .audit import TOTAL, Group, Nesting, Table
+from .budget import Ledger
 from .rules import RULES, dominance, full, p_percent, under_threshold
 from .suppression import Protected, protect
 
@@ -261,24 +262,35 @@ class Audit:
     programmes: int
 
 
+class Controlled(NamedTuple):
+    """What disclosure control gives."""
+
+    releases: dict[str, Release]
+    audit: Audit | None
+    """None where nothing was withheld by rule: exact counts, or counts of lines."""
+    cells: dict[str, pl.DataFrame]
+    """By table, what a later version needs to know of this one, and no reader: dimensions, ``people`` (Int64) and
+    ``reason`` (String, of ``rules.RULES``, ``difference`` or ``secondary``; null where the cell is published)."""
+
+
 def release(tables: Sequence[Cells], policy: Policy, known: Sequence[Table] = ()) -> dict[str, Release]:
     """Puts ``tables`` through disclosure control under ``policy``; the releases by name, in the order given."""
-    return control(tables, policy, known)[0]
+    return control(tables, policy, known).releases
 
 
 def control(
     tables: Sequence[Cells], policy: Policy, known: Sequence[Table] = (), *,
     before: Mapping[str, pl.DataFrame] | None = None, link: bool = True, complementary: bool = True,
-) -> tuple[dict[str, Release], Audit | None]:  # fmt: skip
+) -> Controlled:  # fmt: skip
     """``release``, and the audit of it. ``known`` is what was published before, and a reader still has.
 
-    ``before`` are the frames of ``Cells`` that the last version of the period was made from, by table, while they are
-    there: they tell how many people a change is about. Without ``link`` each table is protected by itself, and without
+    ``before`` are the ``cells`` of the last version of the period, while they are there: they tell how many people a
+    change is about, and why a cell was withheld. Without ``link`` each table is protected by itself, and without
     ``complementary`` only the unsafe cells are withheld: two ways to be unsafe, for the tests. Raises DisclosureError
     where a value could be told too closely whatever is withheld.
     """
     if policy.exact or not policy.people:
-        return {table.name: _as_it_is(table, policy) for table in tables}, None
+        return Controlled({table.name: _as_it_is(table, policy) for table in tables}, None, {})
     whole = [replace(table, frame=_complete(table)) for table in tables]
     seen = [
         Table(
@@ -303,27 +315,28 @@ def control(
     people: dict[int, int] = {}
     for table, place in zip(whole, places, strict=True):
         older = (before or {}).get(table.name)
-        changed = _told_by_difference(table, older, [t for t in known if t.version and t.name == table.name], policy)
-        for at, reason, difference, count in zip(
-            place, _unsafe(table, policy), changed, table.frame["people"], strict=True
-        ):
+        kept = _kept(table, older, [t for t in known if t.version and t.name == table.name], policy)
+        for at, reason, again, count in zip(place, _unsafe(table, policy), kept, table.frame["people"], strict=True):
             people[at] = int(count)
-            if (reason or difference) and at not in known_anyway:
-                reasons.setdefault(at, reason or "difference")
+            # What a table finds unsafe is so in every table that the cell stands in.
+            if (why := reason or again) and at not in known_anyway and reasons.get(at) not in RULES:
+                reasons[at] = why
     primary = np.zeros(len(system.cells), bool)
     primary[list(reasons)] = True
     unsafe = np.zeros(len(primary), bool)
-    unsafe[[at for at, reason in reasons.items() if reason != "difference"]] = True
+    unsafe[[at for at, reason in reasons.items() if reason in RULES]] = True
     done = protect(
         system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
         threshold=policy.threshold, already=_already_exposed(system, known, policy),
         complementary=complementary,
     )  # fmt: skip
-    made = {}
+    made, cells = {}, {}
     for table, place in zip(whole, places, strict=True):
         held = pl.Series(done.held[place], dtype=pl.Boolean)
         made[table.name] = _sealed(table, policy, held, _says(held))
-    return made, _audited(whole, made, system, done, reasons, len(known))
+        why = [reasons.get(at, "secondary") if one else None for at, one in zip(place, held, strict=True)]
+        cells[table.name] = table.frame.select(*table.dimensions, "people", reason=pl.Series(why, dtype=pl.String))
+    return Controlled(made, _audited(whole, made, system, done, reasons, len(known)), cells)
 
 
 def _scopes(table: Table) -> list[audit.Cell]:
@@ -396,36 +409,40 @@ def _unsafe(table: Cells, policy: Policy) -> list[str | None]:
     return found
 
 
-def _told_by_difference(
-    table: Cells, before: pl.DataFrame | None, versions: Sequence[Table], policy: Policy
-) -> list[bool]:
-    """By row, whether the last version of the period tells of few people by its difference to this one, or withheld it.
+def _kept(table: Cells, before: pl.DataFrame | None, versions: Sequence[Table], policy: Policy) -> list[str | None]:
+    """By row, why the last version of the period has it withheld: ``difference``, ``secondary`` or not at all (None).
 
-    Late data adds people: as many as the cell has more of, if that is known. What was withheld stays so, or the newer
-    version would give the older one away.
+    Late data adds people: as many as the cell has more of, if that is known; the difference must not tell of few. What
+    was withheld stays so, or the newer version would give the older one away: what was so for another cell (or, where
+    that is not known, has nobody more in it) still is for it.
     """
     last = min((v for v in versions if v.period == table.period), key=lambda v: v.version, default=None)
     if last is None:
-        return [False] * table.frame.height
+        return [None] * table.frame.height
     on = list(table.dimensions)
     measures = [m for m in table.measures if m in last.measures]
     old = last.frame.select(*on, "withheld", *(pl.col(m).alias(f"old_{m}") for m in measures))
     rows = table.frame.with_row_index("row")
     rows = rows.join(old, on=on, how="left", maintain_order="left") if on else rows.join(old, how="cross")
     if before is not None and set(on) <= set(before.columns):
-        counts = before.select(*on, was="people")
+        reason = "reason" if "reason" in before.columns else pl.lit(None, pl.String)
+        counts = before.select(*on, was="people", reason=reason)
         rows = rows.join(counts, on=on, how="left", maintain_order="left") if on else rows.join(counts, how="cross")
     else:
         was = pl.col("old_people") if "people" in measures else pl.lit(None, pl.Int64)
-        rows = rows.with_columns(was=was)
+        rows = rows.with_columns(was=was, reason=pl.lit(None, pl.String))
     # A combination that was not listed held nobody.
     new = pl.col("withheld").is_null()
     differs = pl.any_horizontal([pl.col(m) != pl.when(new).then(0).otherwise(pl.col(f"old_{m}")) for m in measures])
     more = pl.col("people") - pl.when(new).then(0).otherwise(pl.col("was"))
-    told = pl.col("withheld").fill_null(False) | (
-        differs.fill_null(False) & ~(more >= policy.threshold).fill_null(False)
+    for_another = (pl.col("reason") == "secondary").fill_null((more == 0).fill_null(False))
+    why = (
+        pl.when(pl.col("withheld").fill_null(False))
+        .then(pl.when(for_another).then(pl.lit("secondary")).otherwise(pl.lit("difference")))
+        .when(differs.fill_null(False) & ~(more >= policy.threshold).fill_null(False))
+        .then(pl.lit("difference"))
     )
-    return rows.select(told).to_series().to_list()
+    return rows.select(why).to_series().to_list()
 
 
 def _says(held: pl.Series) -> str:
@@ -457,7 +474,7 @@ def _audited(
     by_rule = {name: sum(r == name for r in reasons.values()) for name in (*RULES, "difference")}
     return Audit(
         cells=len({int(c) for c in np.array(system.cell_of)[~np.array(system.fixed)]}), withheld=int(done.held.sum()),
-        rules=by_rule, secondary=int(done.held.sum()) - len(reasons), values=at.size,
+        rules=by_rule, secondary=int(done.held.sum()) - sum(by_rule.values()), values=at.size,
         widths={f"{n}": int((widths >= n - 1e-9).sum()) for n in MULTIPLES},
         exact=at.size <= EXACT,
         most_exposed=_most_exposed(system, at[nearest], low[nearest], high[nearest], widths[nearest]), kept=kept,
@@ -513,6 +530,23 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
             + ("" if found.exact else " Of so many values, only some were compared."),
         ),
     ]  # fmt: skip
+
+
+def budget_table(ledger: Ledger, period: str) -> Cells:
+    """``audit_budget``: by noisy table of ``period``, and of those that overlap it, what it has spent of the budget."""
+    shares = ledger.shares(period)
+    frame = pl.DataFrame(
+        {"noisy_table": list(shares), "thousandths_of_budget": list(shares.values())},
+        schema={"noisy_table": pl.String, "thousandths_of_budget": pl.Int64},
+    )
+    said = ledger.says(period)
+    notes = (
+        f"{said[:1].upper()}{said[1:]}.", "Rounded up; what several tables tell together may be less than their sum.",
+    )  # fmt: skip
+    return Cells(
+        "audit_budget", "What noise has spent of the privacy budget", period, ("noisy_table",),
+        ("thousandths_of_budget",), frame, notes,
+    )  # fmt: skip
 
 
 _PLAIN = {
