@@ -5,6 +5,8 @@ WORKERS ?= 2
 BIN := .venv/bin
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
   --no-annotate --no-header
+# A test that hangs fails after ten minutes, and says where; the others go on.
+HANGING := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true --max-worker-restart 1
 # The company's own data: make report PARAMS=path/to/params. Without it, the made sample.
 PARAMS ?= params
 SAMPLE := $(if $(filter params,$(PARAMS)),sample/.made)
@@ -23,7 +25,8 @@ test: .venv/installed .venv/browser .venv/postgresql .venv/spark $(SAMPLE)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/privacy-metrics prepare $(PERIOD)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-kernel-startup-timeout 120 tests notebooks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(HANGING) --nbval-lax --nbval-kernel-startup-timeout 120 \
+	  --nbval-cell-timeout 300 tests notebooks
 
 # Runs the notebooks and stores the outputs that nbval compares: look at the difference before you commit it.
 notebooks: .venv/installed $(SAMPLE)

@@ -566,6 +566,32 @@ def test_a_count_of_too_few_people_is_found_in_a_table(name: str, tmp_path: Path
     assert kinds(tmp_path, threshold=7) == set()
 
 
+NOISY_PEOPLE = {
+    "a.csv": "country,people,people_low,people_high\nFI,90,80,99\nIS,7,{low},{high}\n",
+    "a.xlsx": ["Country", "People", "People low", "People high"],
+    "a.html": ["Country", "People", "People low", "People high"],
+}
+
+
+@pytest.mark.parametrize("name", NOISY_PEOPLE)
+def test_a_small_figure_with_noise_is_nobodys_count(name: str, tmp_path: Path) -> None:
+    def write(low: int, high: int) -> None:
+        head = NOISY_PEOPLE[name]
+        if name == "a.csv":
+            (tmp_path / name).write_text(head.format(low=low, high=high))
+        elif name == "a.xlsx":
+            (tmp_path / name).write_bytes(sheet(head, ["Finland", 90, 80, 99], ["Iceland", 7, low, high]))
+        else:
+            cells = [f"<td>{value}</td>" for value in ("Iceland", 7, low, high)]
+            heads = "".join(f"<th>{h}</th>" for h in head)
+            (tmp_path / name).write_bytes(page(f"<table><tr>{heads}</tr><tr>{''.join(cells)}</tr></table>"))
+
+    write(0, 15)
+    assert kinds(tmp_path) == set()
+    write(7, 7)  # an interval without width hides nothing
+    assert kinds(tmp_path) == {leaks.FEW}
+
+
 HELD_VALUES = {
     "countries.csv": b"country,sessions,people,withheld\nFI,180,,false\nTV,4,,true\n",
     "countries.parquet": b"",

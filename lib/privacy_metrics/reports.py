@@ -544,13 +544,14 @@ def _release_sheet(sheet: Any, release: Release, styles: Mapping[str, Any]) -> N
     for row, note in enumerate(release.notes, 2):
         sheet.write_string(row, 0, note)
     head = 3 + len(release.notes)
-    for column, name in enumerate((*release.dimensions, *release.measures)):
+    figures = (*release.measures, *release.bounds)
+    for column, name in enumerate((*release.dimensions, *figures)):
         sheet.write_string(head, column, charts.label(name), styles["head"])
         sheet.set_column(column, column, 28 if name in release.dimensions else 14)
     for row, values in enumerate(release.frame.head(MOST_ROWS - head).iter_rows(named=True), head + 1):
         for column, name in enumerate(release.dimensions):
             sheet.write_string(row, column, charts.category(name, values[name]))
-        for column, name in enumerate(release.measures, len(release.dimensions)):
+        for column, name in enumerate(figures, len(release.dimensions)):
             if values[name] is None:
                 sheet.write_string(row, column, tables.WITHHELD, styles["held"])
             else:

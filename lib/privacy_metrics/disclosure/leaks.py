@@ -421,8 +421,15 @@ def _too_few(grid: Grid, threshold: int) -> Iterator[str]:
         if {name.casefold(), *(t.casefold() for t in grid.titles.get(name, ()))} & _PEOPLE:
             for number, row in enumerate(grid.rows):
                 value = _count(row.get(name)) if isinstance(row, dict) else None
-                if value is not None and 0 < value < threshold:
+                if value is not None and 0 < value < threshold and not _is_noisy(row, name):
                     yield _cell(grid, name, number)
+
+
+def _is_noisy(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a figure stands with its interval, as those with noise do: it is nobody's count, however small."""
+    ends = {key.casefold().replace("_", " "): _count(value) for key, value in row.items()}
+    low, high = (ends.get(f"{name.casefold()} {end}") for end in ("low", "high"))
+    return low is not None and high is not None and low < high
 
 
 def _cell(grid: Grid, column: str, number: int) -> str:

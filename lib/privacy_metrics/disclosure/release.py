@@ -170,7 +170,7 @@ class Release:
         return f"<Release {self.name} {self.footnote}>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(c)}</th>" for c in (*self.dimensions, *self.measures))
+        head = "".join(f"<th>{escape(c)}</th>" for c in (*self.dimensions, *self.measures, *self.bounds))
         rows = "".join(
             "<tr>" + "".join(f"<td>{'withheld' if v is None else escape(str(v))}</td>" for v in row) + "</tr>"
             for row in self.frame.drop("withheld").head(50).iter_rows()
