@@ -357,6 +357,7 @@ def change(
         v["category"]: max(e.get("high", e["value"]) for e in ends if e["category"] == v["category"]) for v in values
     }
     right = [v | {"end": far[v["category"]]} for v in values]
+    most = round(max(far.values(), default=1) * (1.1 if spans else 1))  # words take more room than a percentage
     chart = alt.layer(
         alt.Chart(_inline(values))
         .mark_rule(strokeWidth=3, color=HELD)
@@ -364,9 +365,7 @@ def change(
         *(_rules(alt.Chart(_inline(ends)).encode(y=y, tooltip=tips), "x") if spans else []),
         alt.Chart(_inline(ends))
         .mark_point(filled=True, size=110, opacity=1)
-        .encode(
-            x=_quantity("value", measure, most=max((v["end"] for v in right), default=1)), y=y, color=key, tooltip=tips
-        ),
+        .encode(x=_quantity("value", measure, most=most), y=y, color=key, tooltip=tips),
         alt.Chart(_inline(right)).mark_text(align="left", dx=10).encode(x="end:Q", y=y, text="change:N", tooltip=tips),
     ).properties(height=_height(values, 24))
     said = [f"{v['category']} {v['before']:,} to {v['now']:,} ({v['change']})" for v in values]

@@ -824,7 +824,10 @@ def _scope(kind: str, book: workbook.Workbook) -> str:
         return f"{lines.value('lines', line='used'):,} page views of {lines.value('lines'):,} log lines"
     found = promises.standings(book)
     registers = len({name for s in found for name in s.evidence})
-    told = f"{len(found)} promises of the privacy notice, on {registers} registers; rights requests" if found else ""
+    measured = sum(s.verdict == promises.MEASURE for s in found)
+    judged = sum(s.verdict not in (promises.MEASURE, "not applicable") for s in found)
+    figures = f" and {measured} figures without a verdict" if measured else ""
+    told = f"{judged} promises of the privacy notice{figures}, on {registers} registers; rights requests" if found else ""
     return f"{told or 'Rights requests'} that the company answers for as controller"
 
 
