@@ -827,8 +827,8 @@ def _scope(kind: str, book: workbook.Workbook) -> str:
     measured = sum(s.verdict == promises.MEASURE for s in found)
     judged = sum(s.verdict not in (promises.MEASURE, "not applicable") for s in found)
     figures = f" and {measured} figures without a verdict" if measured else ""
-    told = f"{judged} promises of the privacy notice{figures}, on {registers} registers; rights requests" if found else ""
-    return f"{told or 'Rights requests'} that the company answers for as controller"
+    told = f"{judged} promises of the privacy notice{figures}, on {registers} registers; rights" if found else "Rights"
+    return f"{told} requests that the company answers for as controller"
 
 
 def _first_page(book: workbook.Workbook) -> dict[str, Any]:
