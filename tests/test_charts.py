@@ -301,7 +301,7 @@ def test_a_notebook_output_carries_specification_picture_and_text() -> None:
     charts.enable()
     bundle = charts.bars(by_country())._repr_mimebundle_()
     assert set(bundle) == {charts.MIME, "image/svg+xml", "text/plain"}
-    assert bundle["text/plain"].startswith("<chart: Bar chart. Germany leads")
+    assert bundle["text/plain"].startswith("<chart: Bar chart. Most sessions: Germany")
 
 
 def test_how_requests_ended_is_the_title() -> None:

@@ -170,6 +170,36 @@ def test_every_promise_stands_on_one_printed_page_with_its_movement(reported, br
     opened.page.close()
 
 
+BROKEN_WORDS = """() => {
+  const broken = [];
+  for (const cell of document.querySelectorAll("table:not(.pm-matrix) :is(td, th):first-child")) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      for (const word of texts.currentNode.data.matchAll(/[A-Za-z]{2,20}/g)) {
+        const range = document.createRange();
+        range.setStart(texts.currentNode, word.index);
+        range.setEnd(texts.currentNode, word.index + word[0].length);
+        const lines = new Set([...range.getClientRects()].map((r) => Math.round(r.top)));
+        if (lines.size > 1) broken.push(word[0]);
+      }
+    }
+  }
+  return broken;
+}"""
+
+
+@pytest.mark.parametrize("name", ["usage", "compliance"])
+def test_no_printed_table_breaks_the_words_that_name_its_rows(reported, browser, name: str) -> None:
+    folder, _ = reported
+    opened = Opened(browser, folder / f"{name}.html")
+    opened.page.emulate_media(media="print")
+    opened.page.set_viewport_size({"width": 680, "height": 900})
+    assert opened.page.evaluate(BROKEN_WORDS) == []
+    opened.page.add_style_tag(content="td, th { overflow-wrap: anywhere; width: 1px }")  # it can tell
+    assert opened.page.evaluate(BROKEN_WORDS)
+    opened.page.close()
+
+
 BAD = {
     "an unknown period": (["report", "2026Q5"], "2026Q5' is no period"),
     "a missing folder": (["report", "2026Q3", "--params", "nowhere"], "no such folder"),
