@@ -539,6 +539,21 @@ def test_a_moment_is_read_or_is_none(folder: Path, text: str, seconds: int | Non
 # ---- several sources, stores, and a kind of one's own ---------------------------------------------------------------
 
 
+def test_no_file_is_counted_twice(tmp_path: Path) -> None:
+    params = company(tmp_path, people(12))
+    (tmp_path / "logs" / "current.log").symlink_to("a.log")
+    assert workbook.collect(params, Q3)["account"]["read"] == 12
+    before = (params.confidential(Q3) / "collect.json").read_bytes()
+    file = tmp_path / "params" / "company.yaml"
+    one = "{kind: access_log, path: logs/*.log}"
+    for other in ("logs/cur*.log", "logs/a.log"):
+        file.write_text(file.read_text().replace(f"[{one}]", f"[{one}, {{kind: access_log, path: {other}}}]"))
+        with pytest.raises(SourceError, match=r"\.log stands in sources 0 and 1, and its lines would count twice"):
+            workbook.collect(Params.load(tmp_path / "params"), Q3)
+        file.write_text(file.read_text().replace(f", {{kind: access_log, path: {other}}}", ""))
+    assert (params.confidential(Q3) / "collect.json").read_bytes() == before
+
+
 def test_several_sources_of_a_quarter_are_one_account(tmp_path: Path) -> None:
     lines = people(12)
     company(tmp_path, [*lines, "broken"])

@@ -51,7 +51,7 @@ def collect(params: Params, period: Period, progress: Progress | None = None) ->
     with folders.locked(zone.with_name(f".{period.label}.lock")):
         zone.parent.chmod(0o700)
         try:
-            found = [(source, sources.find(source, params, period)) for source in params.sources.technical]
+            found = sources.find_all(params, period)
         except sources.SourceError:
             _leave_out_late(params, period, zone)
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -51,6 +52,21 @@ def register(parameters: type[Source], read: Read, find: Find = logs.find) -> No
 def find(source: Source, params: Params, period: Period) -> Files:
     """What holds ``period`` of a source: its files, or its query's rows. Raises SourceError where nothing does."""
     return KINDS[source.kind].find(source, params, period)
+
+
+def find_all(params: Params, period: Period) -> list[tuple[Source, Files]]:
+    """Each source of technical data with what holds ``period``; SourceError also where two sources have one file."""
+    found = [(source, find(source, params, period)) for source in params.sources.technical]
+    first: dict[Any, int] = {}
+    for number, (_, files) in enumerate(found):
+        for path in files.paths:
+            other = first.setdefault(path.resolve() if isinstance(path, Path) else str(path), number)
+            if other != number:
+                raise SourceError(
+                    f"sources.technical: {path.name} stands in sources {other} and {number}, and its lines would count "
+                    "twice; narrow the path of one of them"
+                )
+    return found
 
 
 def read(source: Source, files: Files) -> Iterator[Lines]:

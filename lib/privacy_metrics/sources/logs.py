@@ -87,7 +87,10 @@ def _glob(params: Params, pattern: str) -> list[Any]:
     if not any(c in pattern for c in "*?["):
         return [path] if path.is_file() else []
     anchor = Path(path.anchor)
-    return sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file())
+    once: dict[Path, Path] = {}  # a link beside its file, as a log's current name is, is no other file
+    for found in sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file()):
+        once.setdefault(found.resolve(), found)
+    return [*once.values()]
 
 
 def fingerprint(path: Any) -> str:
