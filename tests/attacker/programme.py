@@ -451,9 +451,9 @@ class Programme:
                         rows += overlapping(key, keys) if covered else overlapping(key, keys)[:-1]
                     elif over is not None:
                         rows.append(Row.of([(key, -1), *((k, 1) for k in keys)], min(0, over), max(0, over)))
-                    elif complete_here:
+                    elif complete_here and not {"from_area", "to_area"} & set(table.dimensions):
                         rows.append(Row.of([(key, -1), *((k, 1) for k in keys)], 0, 0))
-                    else:
+                    else:  # a step over midnight is in no part
                         rows.append(Row.of([(key, -1), *((k, 1) for k in keys)], None, 0))
                     for number, part in present:
                         month = self.publications[number].period

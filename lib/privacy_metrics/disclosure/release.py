@@ -327,8 +327,7 @@ def control(
     unsafe[[at for at, reason in reasons.items() if reason in RULES]] = True
     done = protect(
         system, seen, primary, policy.absolute, policy.relative, unsafe=unsafe, people=people,
-        threshold=policy.threshold, already=_already_exposed(system, known, policy),
-        complementary=complementary,
+        threshold=policy.threshold, complementary=complementary,
     )  # fmt: skip
     made, cells = {}, {}
     for table, place in zip(whole, places, strict=True):
@@ -342,19 +341,6 @@ def control(
 def _scopes(table: Table) -> list[audit.Cell]:
     keys = table.frame.select(table.dimensions).iter_rows()
     return [audit.scope(table, dict(zip(table.dimensions, key, strict=True))) for key in keys]
-
-
-def _already_exposed(system: audit.System, known: Sequence[Table], policy: Policy) -> list[int]:
-    """What earlier publications withheld and give away by themselves: nothing that is withheld now could mend it."""
-    if not known:
-        return []
-    old = audit.system(known)
-    required = audit.required_width(np.array(old.value), policy.absolute, policy.relative)
-    held = np.array(old.held)
-    required[np.array(old.latent)] = 0
-    found = audit.intervals(old, audit.complete(old), held, required)
-    names = {at: name for name, at in old.index.items()}
-    return [system.index[names[at]] for at in audit.exposed(held, found, required) if names[at] in system.index]
 
 
 GRID = 50_000

@@ -59,7 +59,7 @@ class Protected:
 def protect(
     system: System, tables: Sequence[Table], primary: np.ndarray, absolute: float, relative: float, *,
     unsafe: np.ndarray | None = None, people: dict[int, int] | None = None, threshold: int = 2,
-    already: Sequence[int] = (), complementary: bool = True,
+    complementary: bool = True,
 ) -> Protected:  # fmt: skip
     """Which cells of ``tables`` to withhold, given the ``primary`` ones (by cell number of ``system``); ``unsafe`` are
     those of them that are so by themselves, and not because an earlier version withheld them.
@@ -67,10 +67,9 @@ def protect(
     Every withheld value's feasibility interval is at least ``absolute`` wide, and of a primary cell ``relative`` of the
     value. ``people`` are those in each cell, where that is known: what is withheld along a line of a table is about
     ``threshold`` of them, and no single person could take their own part away from it and so tell another one's.
-    Where every reader has a count from elsewhere (``System.open``), an interval is as wide as that count allows with
-    all else withheld, if that is less. What earlier publications withheld must stay protected, too, but for the
-    variables ``already`` exposed by those alone. Raises DisclosureError when nothing that may be withheld is left and a
-    cell is still exposed.
+    What earlier publications withheld must stay protected, too. Where these, or a count that every reader has from
+    elsewhere (``System.open``), tell a value more closely whatever is withheld now, its interval is as wide as they
+    allow. Raises DisclosureError when nothing that may be withheld is left and a cell is still exposed.
     """
     of_cell = np.array(system.cell_of, dtype=int)
     fixed = np.array(system.fixed)
@@ -79,15 +78,15 @@ def protect(
     of_itself = (primary if unsafe is None else unsafe)[of_cell] & ~fixed
     required = required_width(np.where(of_itself, np.array(system.value), 0.0), absolute, relative)
     required[np.array(system.latent)] = 0
-    required[list(already)] = 0
     point = complete(system)
     held = primary.copy()
     by_variable = lambda pattern: np.where(fixed, always, pattern[of_cell])  # noqa: E731
-    if any(system.open):
-        # Counts that every reader has bound what withholding all the others can do.
-        bound = _bound(system)
+    known = fixed & ~np.array(system.latent)
+    if known.any():
+        # What every reader has already bounds what withholding all the rest can do.
+        bound = _bound(system, known)
         most = intervals(system, point, np.where(fixed, always, True) & bound, required)
-        required = np.where(bound & ~fixed, np.minimum(required, np.nan_to_num(most.width)), required)
+        required = np.where(bound, np.minimum(required, np.nan_to_num(most.width)), required)
     if not complementary or (not held.any() and not always.any()):
         return Protected(held, intervals(system, point, by_variable(held), required), required, 0, point)
     free = np.zeros(len(held), bool)
@@ -134,12 +133,12 @@ def protect(
     return Protected(held, found, required, rounds, point)
 
 
-def _bound(system: System) -> np.ndarray:
-    """By variable, whether it has to do with a value that every reader has."""
+def _bound(system: System, known: np.ndarray) -> np.ndarray:
+    """By variable, whether it has to do with a value of ``known``, which every reader has."""
     matrix = system.matrix()
     _, label = connected_components(sparse.bmat([[None, matrix], [matrix.T, None]]), directed=False)
     mine = label[matrix.shape[0] :]
-    return np.isin(mine, mine[np.array(system.open)])
+    return np.isin(mine, mine[known])
 
 
 class _Lines:
@@ -451,11 +450,27 @@ def _widen(
 def _more(
     system: System, open_: Sequence[int], held: np.ndarray, free: np.ndarray, of_cell: np.ndarray, weight: np.ndarray
 ) -> None:
-    """Withholds the cheapest published cell of a constraint of each exposed variable, where no movement was found."""
+    """Withholds the cheapest published cell of a constraint of each exposed variable, where no movement was found, or
+    where all of those are withheld, all cells of the nearest constraints that have another."""
     exposed_ = set(open_)
+    before = held.sum()
     for columns, *_ in system.rows:
         if exposed_.isdisjoint(columns):
             continue
         cells = {int(of_cell[c]) for c in columns if free[of_cell[c]] and not held[of_cell[c]]}
         if cells:
             held[min(cells, key=lambda c: (weight[c], c))] = True
+    if held.sum() > before:
+        return
+    through: dict[int, list[int]] = defaultdict(list)
+    for number, (columns, *_) in enumerate(system.rows):
+        for column in columns:
+            through[column].append(number)
+    for variable in open_:
+        seen, edge = {variable}, {variable}
+        while edge:
+            edge = {c for v in edge for number in through[v] for c in system.rows[number][0]} - seen
+            seen |= edge
+            if cells := {int(of_cell[c]) for c in edge if free[of_cell[c]] and not held[of_cell[c]]}:
+                held[list(cells)] = True  # what of it is not needed is given back
+                break
