@@ -206,7 +206,7 @@ def bars(
         first = _short(values[0]["category"])
         finding = f"Most {label(measure).lower()}: {first}, {_figure(release, shown[0][1])}{share}"
         if spans and len(values) > 1 and values[1]["high"] > values[0]["low"]:
-            finding = f"{_short(values[0]['category'])} is among the first: more, the noise does not tell"
+            finding = f"{first} is among the first: more, the noise does not tell"
     tooltip = [_tip("category", label(dimension)), _value_tip(measure, spans), _tip("share", "Share")]
     end = "high" if spans else "value"
     base = alt.Chart(_inline(values)).encode(

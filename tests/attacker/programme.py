@@ -433,17 +433,18 @@ class Programme:
             own = [(number, self.publications[number].tables.get(name)) for number in parts]
             present = [(number, part) for number, part in own if part is not None]
             complete_here = complete and len(present) == len(own)
+            surplus = {
+                m: self._over(whole, table, m, present)
+                for m in table.measures
+                if len(present) == len(own) and all(m in part.measures for _, part in present)
+            }
+            # What no grand total leaves room for is in no cell.
+            covered = complete_here or any(more is not None and more >= 0 for more in surplus.values())
             for measure in table.measures:
                 if not all(measure in part.measures for _, part in present):
                     continue
                 rows, inside = [], []
-                over = self._over(whole, table, measure, present) if len(present) == len(own) else None
-                # What no grand total leaves room for is in no cell.
-                covered = complete_here or any(
-                    (more := self._over(whole, table, m, present)) is not None and more >= 0
-                    for m in table.measures
-                    if m != "people" and len(present) == len(own) and all(m in part.measures for _, part in present)
-                )
+                over = surplus.get(measure)
                 for cell in table.cells:
                     key = self.key(whole, table, measure, cell)
                     keys = [self.key(n, part, measure, cell) for n, part in present if cell in part.cells]

@@ -476,15 +476,6 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
     its first measure that is published in cells, also in percent of its total. ``audit_exposed``: the values that can
     be told most closely.
     """
-
-    def table(
-        name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]], measures: Sequence[str],
-        *notes: str,
-    ) -> Cells:  # fmt: skip
-        columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
-        frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
-        return Cells(name, title, period, (dimension,), tuple(measures), frame, notes)
-
     why = {"published": [found.cells - found.withheld]}
     why |= {_PLAIN[name]: [count] for name, count in found.rules.items()}
     why |= {_PLAIN["secondary"]: [found.secondary], TOTAL: [found.cells]}
@@ -493,23 +484,24 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
     widths = {name: [n - more] for name, n, more in zip(names, bands, [*bands[1:], 0], strict=True)}
     exposed = {f"{e.cell}: {e.measure}": (e.low, e.high, e.high - e.low, e.times) for e in found.most_exposed}
     return [
-        table(
-            "audit_cells", "Every cell, published or withheld", "cell_state", why, ["cells"],
+        _listed(
+            period, "audit_cells", "Every cell, published or withheld", "cell_state", why, ["cells"],
             *(f"{_PLAIN[name]}: {meaning}" for name, meaning in (RULES | _MORE).items()),
         ),
-        table(
-            "audit_widths", "How little can be told of what is withheld", "width", widths | {TOTAL: [found.values]},
-            ["values"], "The interval of what a reader can compute, as a multiple of the width required"
+        _listed(
+            period, "audit_widths", "How little can be told of what is withheld", "width",
+            widths | {TOTAL: [found.values]}, ["values"],
+            "The interval of what a reader can compute, as a multiple of the width required"
             + ("." if found.exact else "; of so many values, it may be wider."),
         ),
-        table(
-            "audit_tables", "What each table shows", "table", found.kept,
+        _listed(
+            period, "audit_tables", "What each table shows", "table", found.kept,
             ["cells", "withheld_cells", "shown", "percent_shown"],
             "Shown: what the published cells hold of the table's first measure, margins apart, and how many percent of "
             "the total that is, rounded down.",
         ),
-        table(
-            "audit_exposed", "The values that can be told most closely", "cell", exposed,
+        _listed(
+            period, "audit_exposed", "The values that can be told most closely", "cell", exposed,
             ["low", "high", "width", "times_required"],
             "A reader can compute that the value lies between low and high, which is at least so many times the width "
             "required."
@@ -520,19 +512,22 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
 
 def budget_table(ledger: Ledger, period: str) -> Cells:
     """``audit_budget``: by noisy table of ``period``, and of those that overlap it, what it has spent of the budget."""
-    shares = ledger.shares(period)
-    frame = pl.DataFrame(
-        {"noisy_table": list(shares), "thousandths_of_budget": list(shares.values())},
-        schema={"noisy_table": pl.String, "thousandths_of_budget": pl.Int64},
-    )
     said = ledger.says(period)
-    notes = (
+    return _listed(
+        period, "audit_budget", "What noise has spent of the privacy budget", "noisy_table",
+        {name: [share] for name, share in ledger.shares(period).items()}, ["thousandths_of_budget"],
         f"{said[:1].upper()}{said[1:]}.", "Rounded up; what several tables tell together may be less than their sum.",
     )  # fmt: skip
-    return Cells(
-        "audit_budget", "What noise has spent of the privacy budget", period, ("noisy_table",),
-        ("thousandths_of_budget",), frame, notes,
-    )  # fmt: skip
+
+
+def _listed(
+    period: str, name: str, title: str, dimension: str, rows: Mapping[str, Sequence[int | None]],
+    measures: Sequence[str], *notes: str,
+) -> Cells:  # fmt: skip
+    """A table of one dimension from its rows."""
+    columns = {m: pl.Series([r[n] for r in rows.values()], dtype=pl.Int64) for n, m in enumerate(measures)}
+    frame = pl.DataFrame({dimension: pl.Series(list(rows), dtype=pl.String), **columns})
+    return Cells(name, title, period, (dimension,), tuple(measures), frame, notes)
 
 
 _PLAIN = {
