@@ -304,6 +304,24 @@ def test_a_session_over_midnight_is_reckoned_with(tmp_path: Path) -> None:
     assert [(v.cell, v.low, v.high) for v in recovered(folders)] == [(("fax",), 5, 6), (("web",), 34, 35)]
 
 
+def test_whom_a_part_has_in_another_category_from_midnight_is_no_contradiction(tmp_path: Path) -> None:
+    def rows(**values: tuple[int | None, int | None]) -> Rows:
+        return {(name,): value for name, value in values.items()}
+
+    spec = ("entry_area", "sessions people")
+    folders = [
+        publish(tmp_path / "m7", "2026-07", t=(*spec, rows(Home=(40, 30), Total=(40, 30)))),
+        publish(tmp_path / "m8", "2026-08", t=(*spec, rows(Home=(50, 30), Total=(50, 30)))),
+        publish(tmp_path / "m9", "2026-09", t=(*spec, rows(Home=(45, 30), Docs=(12, 12), Total=(57, 40)))),
+        # Of the twelve who are in Docs when September begins, two entered at Home.
+        publish(tmp_path / "q3", "2026Q3", t=(*spec, rows(Home=(135, 80), Docs=(10, 10), Total=(145, 85)))),
+    ]
+    assert attack(folders).dropped == []
+    # Without a session over midnight nobody is.
+    folders[-1] = publish(tmp_path / "q4", "2026Q3", t=(*spec, rows(Home=(137, 80), Docs=(10, 10), Total=(147, 85))))
+    assert "2026Q3: t: people of its parts" in attack(folders).dropped
+
+
 def test_without_earlier_versions_a_rerun_with_late_data_gives_away_what_both_withhold(tmp_path: Path) -> None:
     spec = ("channel", "requests")
     folders = [

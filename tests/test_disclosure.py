@@ -17,7 +17,18 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from attacker import attack
-from privacy_metrics.disclosure import TOTAL, Cells, Group, Policy, Release, audit, audit_tables, control, view
+from privacy_metrics.disclosure import (
+    TOTAL,
+    Cells,
+    Group,
+    Policy,
+    Release,
+    audit,
+    audit_tables,
+    control,
+    suppression,
+    view,
+)
 from privacy_metrics.disclosure.suppression import protect
 from privacy_metrics.params import Period
 from privacy_metrics.reports import export_releases
@@ -240,6 +251,38 @@ def test_without_the_months_before_sessions_over_midnight_do_not_hide_what_a_qua
     assert ("t", ("d",), "sessions", 3, 3) in {(v.table, v.cell, v.measure, v.low, v.high) for v in told}
     aware = control([quarter], POLICY, [view(release, 1) for release in made]).releases.values()
     assert not attack([*folders, publish(tmp_path / "aware", *aware)], required=5).found
+
+
+def test_without_a_grand_total_a_month_is_taken_for_what_its_quarter_has_more_than_the_others(tmp_path: Path) -> None:
+    months = {"2026-07": "d" * 3, "2026-08": "a" * 40 + "d" * 30, "2026-09": "a" * 40 + "d" * 30}
+
+    def visits(label: str, categories: str) -> Cells:
+        return counted([((c,), 1) for c in categories], period=label)
+
+    made = [r for label, found in months.items() for r in control([visits(label, found)], POLICY).releases.values()]
+    assert made[0].value("sessions") is None  # so how many sessions are over midnight is not told
+    folders = [publish(tmp_path / release.period, release) for release in made]
+    quarter = visits("2026Q3", "".join(months.values()))
+    blind = control([quarter], POLICY).releases.values()
+    told = attack([*folders, publish(tmp_path / "blind", *blind)], required=5).found
+    assert ("2026-07", ("d",), "sessions", 3, 3) in {(v.folder.name, v.cell, v.measure, v.low, v.high) for v in told}
+    aware = control([quarter], POLICY, [view(release, 1) for release in made]).releases.values()
+    assert not attack([*folders, publish(tmp_path / "aware", *aware)], required=5).found
+
+
+def test_what_the_months_tell_is_not_withheld_for_another_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppression, "EFFORT", -1.0)  # nothing is given back
+    months = {"2026-07": "a" * 40 + "x" * 8, "2026-08": "a" * 40 + "r" * 3 + "s" * 12, "2026-09": "a" * 40}
+
+    def visits(label: str, categories: str) -> Cells:
+        return counted([((c,), 1) for c in categories], period=label)
+
+    made = [r for label, found in months.items() for r in control([visits(label, found)], POLICY).releases.values()]
+    assert {r.period: r.withheld for r in made} == {"2026-07": 0, "2026-08": 2, "2026-09": 0}
+    quarter = visits("2026Q3", "".join(months.values()))
+    (aware,) = control([quarter], POLICY, [view(release, 1) for release in made]).releases.values()
+    # "x" is the smallest that could stand beside "r", and July says how many it is.
+    assert aware.frame.filter("withheld")["d0"].to_list() == ["r", "s"]
 
 
 def test_a_year_to_date_does_not_tell_what_its_quarters_withhold(tmp_path: Path) -> None:

@@ -440,6 +440,7 @@ class Programme:
             }
             # What no grand total leaves room for is in no cell.
             covered = complete_here or any(more is not None and more >= 0 for more in surplus.values())
+            midnight = self._sessions_over_midnight(whole, parts) if "requests" not in table.measures else 0
             for measure in table.measures:
                 if not all(measure in part.measures for _, part in present):
                     continue
@@ -449,7 +450,12 @@ class Programme:
                     key = self.key(whole, table, measure, cell)
                     keys = [self.key(n, part, measure, cell) for n, part in present if cell in part.cells]
                     if measure == "people":
-                        rows += overlapping(key, keys) if covered else overlapping(key, keys)[:-1]
+                        # A part begins a session at midnight: it may be in another category than the whole one.
+                        named = {d for d, c in zip(table.dimensions, cell, strict=True) if c != TOTAL}
+                        more = 0 if named <= {"area", "product", "action"} else midnight
+                        *each, together = overlapping(key, keys)
+                        rows += [row._replace(low=-more) for row in each] if more is not None else []
+                        rows += [together] if covered else []
                     elif over is not None:
                         rows.append(Row.of([(key, -1), *((k, 1) for k in keys)], min(0, over), max(0, over)))
                     elif complete_here and not {"from_area", "to_area"} & set(table.dimensions):
@@ -473,6 +479,15 @@ class Programme:
                     f"{period}: {name}: {measure} of its parts", [r for r in rows if "month" not in table.dimensions]
                 )
                 self._use(f"{period}: {name}: {measure} of its months", inside)
+
+    def _sessions_over_midnight(self, whole: int, parts: list[int]) -> int | None:
+        """How many sessions the parts have more than the whole; None where no grand total tells."""
+        for name, table in self.publications[whole].tables.items():
+            own = [(n, part) for n in parts if (part := self.publications[n].tables.get(name)) is not None]
+            known = "sessions" in table.measures and len(own) == len(parts)
+            if known and (over := self._over(whole, table, "sessions", own)) is not None:
+                return max(0, over)
+        return None
 
     def _over(self, whole: int, table: Table, measure: str, parts: list[tuple[int, Table]]) -> int | None:
         """By how much the parts' grand totals exceed the whole's: sessions over midnight are one of each period.

@@ -438,16 +438,20 @@ def _whole_of_periods(
 ) -> None:
     row = [whole, *pieces], [-1.0, *[1.0] * len(pieces)]
     if not additive(measure):
+        # The session that a part begins at midnight may be in another category than the whole one, so that this is
+        # likely only; a reader who guesses so must learn nothing either.
         made.rows += [([whole, piece], [1.0, -1.0], 0.0, np.inf) for piece in pieces]
         if whole_known or any(more >= 0 for more in surplus.values()):
             made.rows.append((*row, 0.0, np.inf))
     elif measure in surplus:
         # No cell differs by more than all of them together.
         made.rows.append((*row, min(0.0, surplus[measure]), max(0.0, surplus[measure])))
-    elif measure != "sessions":
+    else:
+        # How many sessions are over midnight is not told: a reader guesses that few are, and that is dropped where it
+        # is not so; no whole has more of them than its parts.
         made.rows.append((*row, 0.0 if whole_known else -np.inf, 0.0))
-    elif whole_known:
-        made.rows.append((*row, 0.0, np.inf))
+        if measure == "sessions" and whole_known:
+            made.rows.append((*row, 0.0, np.inf))
 
 
 def _add_versions(made: System) -> None:
@@ -688,6 +692,9 @@ def _witnessed(
     return least, most
 
 
+_DUAL, _PRIMAL = 1, 4
+"""Strategies of the simplex method, as the solver numbers them."""
+
 WIDE = (8, 24, 64)
 """How many variables of a row may change in the small programmes."""
 
@@ -714,10 +721,7 @@ class _Attack:
     @cached_property
     def solver(self) -> Any:
         """The programme over all variables, for ends."""
-        made = programme(self.matrix, self.low, self.high, self.floor, np.full(self.count, _far(self.point)))
-        if self.count > LARGE:
-            made.setOptionValue("solver", "ipm")
-        return made
+        return programme(self.matrix, self.low, self.high, self.floor, np.full(self.count, _far(self.point)))
 
     @cached_property
     def near(self) -> tuple[Any, np.ndarray]:
@@ -863,10 +867,14 @@ class _Attack:
         self.programmes += 1
         self.effort += float(self.count) ** 2 / 700
         self.solver.changeColsCost(self.count, self.numbers, -cost)
-        self.solver.clearSolver()
+        # The last solution still fits, and is near the next one as a rule; where it is not, it is better to start anew.
+        self.solver.setOptionValue("simplex_strategy", _PRIMAL)
+        self.solver.setOptionValue("simplex_iteration_limit", self.count)
         self.solver.run()
         status = self.solver.getModelStatus()
-        if status == highspy.HighsModelStatus.kUnknown:
+        if status != highspy.HighsModelStatus.kOptimal:
+            self.solver.setOptionValue("simplex_strategy", _DUAL)
+            self.solver.setOptionValue("simplex_iteration_limit", highspy.kHighsIInf)
             self.solver.clearSolver()
             self.solver.run()
             status = self.solver.getModelStatus()

@@ -259,6 +259,9 @@ class Audit:
     how many percent of the published total that is, rounded down."""
     known: int
     """Tables of earlier publications that were taken for known."""
+    told: int
+    """Withheld values that these tell more closely than is required, whatever is withheld now: of them no more is
+    required than that, and those of which they tell all are not among ``values``."""
     programmes: int
 
 
@@ -464,7 +467,7 @@ def _audited(
         widths={f"{n}": int((widths >= n - 1e-9).sum()) for n in MULTIPLES},
         exact=at.size <= EXACT,
         most_exposed=_most_exposed(system, at[nearest], low[nearest], high[nearest], widths[nearest]), kept=kept,
-        known=known, programmes=done.audit.programmes,
+        known=known, told=int((done.told & _held(system, done)).sum()), programmes=done.audit.programmes,
     )  # fmt: skip
 
 
@@ -493,6 +496,8 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
             widths | {TOTAL: [found.values]}, ["values"],
             "The interval of what a reader can compute, as a multiple of the width required"
             + ("." if found.exact else "; of so many values, it may be wider."),
+            *([f"What earlier publications tell whatever is withheld now is not required: so of {found.told:,} values."]
+              if found.told else []),
         ),
         _listed(
             period, "audit_tables", "What each table shows", "table", found.kept,

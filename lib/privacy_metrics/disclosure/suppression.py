@@ -51,6 +51,8 @@ class Protected:
     audit: Intervals
     required: np.ndarray
     """By variable."""
+    told: np.ndarray
+    """By variable, whether earlier publications tell it more closely than is required, whatever is withheld now."""
     rounds: int
     point: np.ndarray
     """Whole numbers that fit everything: the true values, where they are known."""
@@ -82,15 +84,19 @@ def protect(
     held = primary.copy()
     by_variable = lambda pattern: np.where(fixed, always, pattern[of_cell])  # noqa: E731
     known = fixed & ~np.array(system.latent)
+    told = np.zeros(len(of_cell), bool)
     if known.any():
         # What every reader has already bounds what withholding all the rest can do.
         bound = _bound(system, known)
         most = intervals(system, point, np.where(fixed, always, True) & bound, required)
+        told = bound & ~fixed & (np.nan_to_num(most.width) < required)
         required = np.where(bound, np.minimum(required, np.nan_to_num(most.width)), required)
     if not complementary or (not held.any() and not always.any()):
-        return Protected(held, intervals(system, point, by_variable(held), required), required, 0, point)
+        return Protected(held, intervals(system, point, by_variable(held), required), required, told, 0, point)
     free = np.zeros(len(held), bool)
     free[of_cell[~fixed]] = True
+    # What is told anyway hides little: it is withheld for others only where nothing else will do.
+    free[of_cell[told]] = False
     weight = _weights(system, point, of_cell)
     lines = _Lines(system, fixed & ~np.array(system.open), of_cell, people or {}, threshold)
     # Where an earlier version has a pattern already, it is kept to, and widened only where that is not enough.
@@ -111,6 +117,10 @@ def protect(
         _widen(system, open_, held, movers, required, of_cell, point)
         if open_ and held.sum() == before:
             _more(system, open_, held, free, of_cell, weight)
+        if open_ and held.sum() == before and not free[of_cell[told]].all():
+            free[of_cell[told]] = True
+            movers = {m: _Mover(system, m, point, of_cell, free, weight) for m in _measures(system)}
+            continue
         if open_ and held.sum() == before:
             raise DisclosureError(
                 f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
@@ -130,7 +140,7 @@ def protect(
                 found = trial
                 continue
         held[cell] = True
-    return Protected(held, found, required, rounds, point)
+    return Protected(held, found, required, told, rounds, point)
 
 
 def _bound(system: System, known: np.ndarray) -> np.ndarray:
