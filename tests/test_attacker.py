@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -82,15 +83,16 @@ def told(values: list[Value]) -> dict[tuple[str, tuple[str, ...], str], int]:
 # --- What is published of the sample, and of made companies -------------------------------------------------------
 
 
-def tables_of(root: Path, out: Path) -> list[Path]:
-    """The data files of three quarters, published one after the other."""
+def tables_of(root: Path, out: Path, periods: Sequence[str] = QUARTERS) -> list[Path]:
+    """The data files of three quarters, or other periods, published one after the other."""
     params = Params.load(root / "params")
     folders = []
-    for quarter in QUARTERS:
-        workbook.collect(params, Period.parse(quarter))
-        book = workbook.open_workbook(quarter, str(root / "params"))
-        export_releases([book[name] for name in book], out / quarter, "Three quarters")
-        folders.append(out / quarter)
+    for period in periods:
+        workbook.collect(params, Period.parse(period))
+        book = workbook.open_workbook(period, str(root / "params"))
+        export_releases([book[name] for name in book], out / period, "Published")
+        workbook.publish(book)
+        folders.append(out / period)
     return folders
 
 
@@ -181,6 +183,38 @@ def test_nothing_is_recovered_from_a_random_company(tmp_path: Path, seed: int) -
     company(tmp_path, lines)
     tried = attack(tables_of(tmp_path, tmp_path))
     assert tried.tried > 0
+    assert tried.found == []
+
+
+FEW_TABLES = """
+tables:
+  - {name: sessions_by_week, title: Weeks, dimensions: [week], measures: [sessions, hits, people]}
+  - {name: sessions_by_month, title: Months, dimensions: [month], measures: [sessions, hits, people]}
+  - {name: sessions_by_weekday, title: Weekdays, dimensions: [weekday], measures: [sessions]}
+  - {name: sessions_by_entry, title: Entries, dimensions: [entry_area], measures: [sessions, people]}
+  - {name: hits_by_area, title: Areas, dimensions: [area], measures: [hits, people]}
+  - {name: steps_by_area, title: Steps, dimensions: [from_area, to_area], measures: [hits]}
+"""
+
+
+@pytest.mark.parametrize(("seed", "more"), [(0, FEW_TABLES), *((n, "") for n in range(1, 5 if PROOF else 1))])
+def test_nothing_is_recovered_from_a_quarter_after_its_months(tmp_path: Path, seed: int, more: str) -> None:
+    chance = random.Random(seed)
+    # At all hours: some sessions are over the midnight between two months.
+    lines = [
+        line(
+            moment=f"{chance.choice((1, 1, 5, 12, 20, last, last)):02}/{month}/2026:"
+            f"{chance.choice((0, 9, 14, 23, 23)):02}:{chance.choice((1, 30, 58)):02}:00 +0300",
+            address=f"240.{int(chance.paretovariate(0.6)) % 200}.1.1",
+            path="/" + "abcdefgh"[min(7, int(chance.paretovariate(0.8)) - 1)],
+            user=f"u{int(chance.paretovariate(0.5)) % 300}",
+        )
+        for month, last in (("Jul", 31), ("Aug", 31), ("Sep", 30))
+        for _ in range(300)
+    ]
+    company(tmp_path, lines, more=more)
+    tried = attack(tables_of(tmp_path, tmp_path, ("2026-07", "2026-08", "2026-09", "2026Q3")))
+    assert tried.tried > 100
     assert tried.found == []
 
 

@@ -230,6 +230,11 @@ class Programme:
         else:
             self.dropped.append(rule)
 
+    def _guess(self, rule: str, rows: Iterable[Row]) -> None:
+        """A rule that need not be true is also left out where published figures break it together."""
+        if not self.system.try_rows(list(rows)):
+            self.dropped.append(rule)
+
     def _exposed(self, number: int) -> Iterable[Row]:
         """A value said to be among the most exposed lies between its ends, and what is required of it fits the ratio.
 
@@ -414,7 +419,7 @@ class Programme:
                             for cell in table.cells
                             if cell in old.cells and measure in old.measures
                         ]
-                        self._use(f"{publication.period}: {name}: late {measure} add to what was there", rows)
+                        self._guess(f"{publication.period}: {name}: late {measure} add to what was there", rows)
 
     def _periods(self) -> None:
         """A quarter is its months, a year its quarters or months; a part of them is at most the whole."""
@@ -475,10 +480,10 @@ class Programme:
                                 inside.append(Row.of([(key, 1), (self.key(number, part, measure, same), -1)], 0, 0))
                 if over is not None:
                     inside = [row._replace(low=min(0, -over), high=max(0, -over)) for row in inside]
-                self._use(
+                self._guess(
                     f"{period}: {name}: {measure} of its parts", [r for r in rows if "month" not in table.dimensions]
                 )
-                self._use(f"{period}: {name}: {measure} of its months", inside)
+                self._guess(f"{period}: {name}: {measure} of its months", inside)
 
     def _sessions_over_midnight(self, whole: int, parts: list[int]) -> int | None:
         """How many sessions the parts have more than the whole; None where no grand total tells."""

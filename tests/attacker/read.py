@@ -21,15 +21,19 @@ Record = dict[str, Any]
 
 @dataclass
 class Table:
-    """One published table: for each cell and measure its value, or None where it is withheld."""
+    """One published table: for each cell and measure its value, or None where it is withheld or there is none."""
 
     name: str
     dimensions: tuple[str, ...]
     measures: tuple[str, ...]
     cells: dict[Cell, dict[str, int | None]]
+    held: set[Cell]
+    """The cells that are withheld, as the table says."""
 
     def withheld(self) -> list[tuple[Cell, str]]:
-        return [(cell, measure) for cell, row in self.cells.items() for measure, value in row.items() if value is None]
+        return [
+            (cell, m) for cell, row in self.cells.items() for m, v in row.items() if v is None and cell in self.held
+        ]
 
     def categories(self, position: int) -> list[str]:
         return sorted({cell[position] for cell in self.cells} - {TOTAL})
@@ -56,12 +60,11 @@ def read(folder: Path) -> Publication:
         dimensions = tuple(resource["schema"]["primaryKey"])
         measures = tuple(f["name"] for f in fields if f["type"] == "integer" and f["name"] not in dimensions)
         with (described.parent / resource["path"]).open(encoding="utf-8", newline="") as lines:
-            cells = {
-                tuple(row[d] for d in dimensions): {m: int(row[m]) if row[m] else None for m in measures}
-                for row in csv.DictReader(lines)
-            }
+            rows = {tuple(row[d] for d in dimensions): row for row in csv.DictReader(lines)}
+        cells = {cell: {m: int(row[m]) if row[m] else None for m in measures} for cell, row in rows.items()}
+        held = {cell for cell, row in rows.items() if row["withheld"] == "true"}
         name = Path(resource["path"]).stem
-        tables[name] = Table(name, dimensions, measures, cells)
+        tables[name] = Table(name, dimensions, measures, cells, held)
     said = " ".join(r["description"] for r in resources)
     period = re.match(r"(\d{4}(?:Q\d|-\d\d)?): ", said)
     threshold = re.search(r"cells of at least (\d+) people", said)

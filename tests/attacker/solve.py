@@ -86,13 +86,31 @@ class System:
             most = None if most is None or high is None else most + c * high
         return least, most
 
+    def try_rows(self, rows: list[Row]) -> bool:
+        """Adds rows, and carries bounds on from them; where that ends in a contradiction, nothing has been done."""
+        before = {key: list(bounds) for key, bounds in self.bounds.items()}
+        count = len(self.rows)
+        for row in rows:
+            self.add(row)
+        try:
+            self._carry(range(count, len(self.rows)))
+        except Contradiction:
+            self.bounds = before
+            del self.rows[count:]
+            return False
+        return True
+
     def tighten(self) -> None:
         """Carries bounds from row to row until nothing changes, exactly; rows that say nothing more are dropped."""
+        self._carry(range(len(self.rows)))
+        self.rows = [row for row in self.rows if not self._idle(row)]
+
+    def _carry(self, first: Iterable[int]) -> None:
         of_key: dict[Hashable, list[int]] = defaultdict(list)
         for number, row in enumerate(self.rows):
             for key in row.coefficients:
                 of_key[key].append(number)
-        waiting = deque(range(len(self.rows)))
+        waiting = deque(first)
         queued = set(waiting)
         visits: dict[int, int] = defaultdict(int)
         while waiting:
@@ -122,7 +140,6 @@ class System:
                         if other not in queued:
                             waiting.append(other)
                             queued.add(other)
-        self.rows = [row for row in self.rows if not self._idle(row)]
 
     def _idle(self, row: Row) -> bool:
         least, most = self.reach(row)
