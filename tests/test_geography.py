@@ -37,12 +37,18 @@ OCTETS = st.one_of(st.integers(0, 255), st.sampled_from([256, 300, 1000, "", "01
 GROUPS = st.one_of(
     st.integers(0, 0xFFFF).map(lambda n: f"{n:x}"), st.sampled_from(["", "0", "00FF", "ffff", "12345", "g", "é", "%e"])
 )
+
+
+def dotted(parts: list[int | str]) -> str:
+    return ".".join(map(str, parts))
+
+
 WRITTEN = st.one_of(
     st.ip_addresses().map(str),
     st.ip_addresses(v=6).map(lambda a: a.exploded.upper()),
     st.ip_addresses(v=4).map(lambda a: f"::ffff:{a}"),
     st.ip_addresses(v=4).map(lambda a: f"0:0:0:0:0:ffff:{int(a) >> 16:x}:{int(a) & 0xFFFF:x}"),
-    st.lists(OCTETS, min_size=1, max_size=6).map(lambda octets: ".".join(map(str, octets))),
+    st.lists(OCTETS, min_size=1, max_size=6).map(dotted),
     st.lists(GROUPS, min_size=1, max_size=10).map(":".join),
     st.text("0123456789abcdefABCDEF:.%x é\n\0", max_size=45),
     st.sampled_from(
@@ -53,7 +59,7 @@ WRITTEN = st.one_of(
 
 
 @settings(max_examples=5000 if os.environ.get("PROOF") == "1" else 300, deadline=None)
-@given(st.lists(WRITTEN, max_size=30))
+@given(st.lists(WRITTEN, max_size=30) | st.lists(st.lists(OCTETS, min_size=3, max_size=5).map(dotted), max_size=2))
 def test_addresses_read_all_at_once_are_what_inet_pton_reads(addresses: list[str | None]) -> None:
     series = pl.Series(["x", *addresses], dtype=pl.String)[1:]
     at4, keys, at6, halves = geography.packed(series)

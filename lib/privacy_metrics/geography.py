@@ -151,8 +151,14 @@ def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
     Arrays: places of the IPv4 addresses, their 32 bits, places of those of IPv6, their high and low 64 bits.
     """
-    fits, keys = _ipv4(addresses)
-    at6 = np.flatnonzero(addresses.str.contains(":", literal=True).fill_null(False).to_numpy())
+    with_colon = addresses.str.contains(":", literal=True).fill_null(False).to_numpy()
+    at6, at4 = np.flatnonzero(with_colon), np.flatnonzero(~with_colon)
+    rest = addresses.gather(at4) if at6.size else addresses
+    keys = _ipv4(rest)
+    if keys is None:  # a host name is among them, or nothing
+        fits = rest.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").fill_null(False).to_numpy()
+        at4, keys = at4[fits], _ipv4(rest.filter(fits))
+        assert keys is not None
     texts = addresses.gather(at6).to_list()
     content = b"".join(_ipv6(texts[at : at + _PART]) for at in range(0, len(texts), _PART))
     halves = np.frombuffer(content, ">u8").astype(np.uint64).reshape(-1, 2)
@@ -160,7 +166,7 @@ def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     mapped = (high == 0) & (low >> np.uint64(32) == 0xFFFF)  # ::ffff:0:0/96 (RFC 4291 ยง2.5.5.2)
     six = ((high & low) != _ONES) & ~mapped
     return (
-        np.concatenate([np.flatnonzero(fits), at6[mapped]]), np.concatenate([keys, low[mapped].astype(np.uint32)]),
+        np.concatenate([at4, at6[mapped]]), np.concatenate([keys, low[mapped].astype(np.uint32)]),
         at6[six], halves[six],
     )  # fmt: skip
 
@@ -171,12 +177,29 @@ _NONE = b"\xff" * 16  # a multicast address, which nobody sends from (RFC 4291 ย
 _ONES = np.uint64(2**64 - 1)
 
 
-def _ipv4(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Which addresses are four decimal numbers, as inet_pton reads them, and the 32 bits of those that are."""
-    fits = addresses.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").fill_null(False).to_numpy()
-    part = addresses.filter(fits).str.splitn(".", 4).struct
-    octets = [part.field(f"field_{n}").cast(pl.UInt32).to_numpy() for n in range(4)]
-    return fits, (octets[0] << 24) | (octets[1] << 16) | (octets[2] << 8) | octets[3]
+_DIGITS = np.repeat([1, 2, 3, 0], [10, 90, 156, 744]).astype(np.uint8)
+"""How many digits a part of an IPv4 address is written with: no more than it needs; 0 where it is too large."""
+
+
+def _ipv4(addresses: pl.Series) -> np.ndarray | None:
+    """The 32 bits of ``addresses`` if each is four decimal numbers as inet_pton reads them; None if one is not.
+
+    All are one text for it, in which a part of an address is what stands before a dot.
+    """
+    if not addresses.len():
+        return np.zeros(0, np.uint32)
+    text = np.frombuffer(f"..{addresses.str.join('.')[0]}.".encode(), np.uint8)
+    dots = np.flatnonzero(text == ord("."))[2:]
+    ends = addresses.str.len_bytes().fill_null(0).to_numpy().cumsum(dtype=np.int64) + np.arange(2, addresses.len() + 2)
+    digits = text - np.uint8(ord("0"))
+    if not np.array_equal(dots[3::4], ends) or np.count_nonzero(digits < 10) + dots.size + 2 != text.size:
+        return None
+    width = np.diff(dots, prepend=1) - 1
+    tens = digits[dots - 2] * (width > 1)
+    value = digits[dots - 1] + tens * np.uint16(10) + digits[dots - 3] * (width > 2) * np.uint16(100)
+    if (_DIGITS[value] != width).any():
+        return None
+    return value.astype(np.uint8).view(">u4").astype(np.uint32)
 
 
 def _ipv6(texts: list[str]) -> bytes:
