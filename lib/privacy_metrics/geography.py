@@ -62,32 +62,102 @@ def load(path: Path) -> Countries:
     if not path.is_file():
         raise CountriesError(f"{path}: no such file; {advice}")
     names: dict[str, int] = {UNKNOWN: 0}
-    v4: list[tuple[int, int, int]] = []
-    v6: list[tuple[int, int, int]] = []
     try:
+        content = path.read_bytes()
         with maxminddb.open_database(path, maxminddb.MODE_MEMORY) as reader:
-            for network, record in reader:
-                country = names.setdefault(_iso_code(record), len(names))
-                low = int(network.network_address)
-                span = (low, low + network.num_addresses, country)
-                if network.version == 4 or (low >> 32 == 0 and reader.metadata().ip_version == 6):
-                    v4.append(span)
-                else:
-                    v6.append(span)
+            tree = _tree(content, reader.metadata().node_count, reader.metadata().record_size)
+            if reader.metadata().ip_version == 4:
+                v4, v6 = _leaves(tree, 32, 0), _leaves(tree, 128, len(tree))
+            else:
+                v6 = _leaves(tree, 128, 0)
+                v4 = _leaves(tree, 32, _first_child(tree, 96))
+            # Networks that have one record in common are asked for once.
+            record, one, place = np.unique(
+                np.concatenate([v4.record, v6.record]), return_index=True, return_inverse=True
+            )
+            asked = [_written(v4, v6, int(at)) for at in one]
+            codes = [
+                0 if of == len(tree) else names.setdefault(_iso_code(reader.get(address)), len(names))
+                for of, address in zip(record.tolist(), asked, strict=True)
+            ]
     except (maxminddb.InvalidDatabaseError, OSError, ValueError, UnicodeDecodeError) as error:
         raise CountriesError(f"{path}: not readable as a MaxMind DB ({type(error).__name__}); {advice}") from None
-    coarse = [(lo >> 64, hi >> 64, c) for lo, hi, c in v6 if not (lo | hi) & (2**64 - 1)]
-    fine: dict[int, list[tuple[int, int, int]]] = {}
-    for lo, hi, c in v6:
-        if (lo | hi) & (2**64 - 1):
-            high = (lo >> 64) << 64
-            fine.setdefault(lo >> 64, []).append((lo - high, hi - high, c))
+    country = np.array(codes, np.int16)[place]
+    country4, country6 = country[: v4.record.size], country[v4.record.size :]
+    finer = v6.depth > 64
+    halves, first = np.unique(v6.high, return_index=True)
+    inside, starts = np.unique(v6.high[finer], return_index=True)
+    parts = zip(inside.tolist(), starts, [*starts, int(finer.sum())][1:], strict=True)
     return Countries(
-        list(names),
-        _ranges(v4, np.uint32, 2**32),
-        _ranges(coarse, np.uint64, 2**64),
-        {high: _ranges(spans, np.uint64, 2**64) for high, spans in fine.items()},
-    )
+        list(names), _ranges(v4.high.astype(np.uint32), country4), _ranges(halves, np.where(finer, 0, country6)[first]),
+        {high: _ranges(v6.low[finer][at:end], country6[finer][at:end]) for high, at, end in parts},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Leaves:
+    """The networks that a search tree tells apart, in order: their bits, of IPv4 in ``high``, and how many count."""
+
+    high: np.ndarray
+    low: np.ndarray
+    depth: np.ndarray
+    record: np.ndarray
+    """What the tree leads to: the number of its nodes where there is no record, more for a record."""
+
+
+def _tree(content: bytes, count: int, size: int) -> np.ndarray:
+    """A row for each of ``count`` nodes, and in it what the bit 0 and the bit 1 lead to, each of ``size`` bits.
+
+    MaxMind DB file format, version 2.0.
+    """
+    if size not in (24, 28, 32):
+        raise ValueError("records of an unknown size")
+    rows = np.frombuffer(content, np.uint8, count * size // 4).reshape(count, size // 4).astype(np.uint32)
+    if size == 28:  # the byte in the middle has the highest four bits of both
+        left, right = rows[:, 3] >> 4, rows[:, 3] & 15
+        rows = np.column_stack([left, rows[:, :3], right, rows[:, 4:]])
+    found = np.zeros((count, 2), np.uint32)
+    for byte in range(rows.shape[1] // 2):
+        found = (found << 8) | rows[:, [byte, byte + rows.shape[1] // 2]]
+    return found
+
+
+def _first_child(tree: np.ndarray, depth: int) -> int:
+    """The node after ``depth`` bits of 0, or what stands for its record."""
+    node = 0
+    for _ in range(depth):
+        node = int(tree[node, 0]) if node < len(tree) else node
+    return node
+
+
+def _leaves(tree: np.ndarray, bits: int, start: int) -> _Leaves:
+    """The networks below a node, level by level."""
+    node, bit64 = np.array([start], np.uint32), np.uint64(1)
+    high, low = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
+    found = []
+    for depth in range(bits + 1):
+        ends = node >= len(tree)
+        found.append((high[ends], low[ends], np.full(int(ends.sum()), depth), node[ends]))
+        if ends.all():
+            break
+        if depth == bits or node.size > 8 * len(tree) + 1_000_000:
+            raise ValueError("a search tree without an end")
+        high, low, node = (np.repeat(part[~ends], 2) for part in (high, low, node))
+        at = bits - 1 - depth
+        half, shift = (high, at - 64) if at >= 64 else (low, at) if bits > 64 else (high, at)
+        half[1::2] |= bit64 << np.uint64(shift)
+        node = tree[node, np.arange(node.size) & 1]
+    parts = [np.concatenate(part) for part in zip(*found, strict=True)]
+    order = np.lexsort((parts[1], parts[0]))
+    return _Leaves(*(part[order] for part in parts))
+
+
+def _written(v4: _Leaves, v6: _Leaves, at: int) -> str:
+    """An address of the network at a place among those of both families."""
+    if at < v4.high.size:
+        return str(ipaddress.IPv4Address(int(v4.high[at])))
+    at -= v4.high.size
+    return str(ipaddress.IPv6Address(int(v6.high[at]) << 64 | int(v6.low[at])))
 
 
 def _iso_code(record: object) -> str:
@@ -99,22 +169,10 @@ def _iso_code(record: object) -> str:
     return UNKNOWN
 
 
-def _ranges(spans: list[tuple[int, int, int]], kind: type, limit: int) -> Ranges:
-    """Starts with the country from each on; gaps are unknown. Networks of an MMDB do not overlap."""
-    starts, country, end = [0], [0], 0
-    for low, high, code in sorted(spans):
-        if low > end:
-            starts.append(end)
-            country.append(0)
-        starts.append(low)
-        country.append(code)
-        end = high
-    if end < limit:
-        starts.append(end)
-        country.append(0)
-    order = np.array(starts, dtype=object)
-    keep = [i for i in range(len(starts)) if i + 1 == len(starts) or order[i] != order[i + 1]]
-    return Ranges(np.array([starts[i] for i in keep], kind), np.array([country[i] for i in keep], np.int16))
+def _ranges(starts: np.ndarray, country: np.ndarray) -> Ranges:
+    """Neighbours of one country are one range."""
+    new = np.flatnonzero(np.diff(country, prepend=-1))
+    return Ranges(starts[new], country[new].astype(np.int16))
 
 
 def resolve(addresses: pl.Series, countries: Countries, *, ipv4_bits: int, ipv6_bits: int) -> pl.DataFrame:
@@ -138,10 +196,10 @@ def locate(
     country[at4] = countries.v4.find(keys)
     network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
     country[at6] = countries.v6.find(halves[:, 0])
-    for high, ranges in countries.fine.items():
-        inside = np.flatnonzero(halves[:, 0] == high)
-        if inside.size:
-            country[at6[inside]] = ranges.find(halves[inside, 1])
+    finer = np.flatnonzero(np.isin(halves[:, 0], np.fromiter(countries.fine, np.uint64)))
+    for high in np.unique(halves[finer, 0]).tolist():
+        inside = finer[halves[finer, 0] == high]
+        country[at6[inside]] = countries.fine[high].find(halves[inside, 1])
     network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
     return country, network
 
