@@ -29,7 +29,7 @@ Country = Annotated[str, BeforeValidator(_quoted), Field(pattern=r"^[A-Z]{2}$")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 class _Dated(_Section):

@@ -137,7 +137,7 @@ TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Organisation(_Section):
@@ -685,7 +685,7 @@ class Params(_Section):
         if not folder.is_dir():
             raise ParamsError(f"{folder}: no such folder; a parameters folder holds *.yaml files")
         sections, origin = _read(folder)
-        defaults = yaml.safe_load(files("privacy_metrics").joinpath("defaults.yaml").read_text("utf-8"))
+        defaults = yaml.load(files("privacy_metrics").joinpath("defaults.yaml").read_text("utf-8"), _YAML)
         for name, fields in defaults.items():
             if isinstance(fields, dict) and isinstance(given := sections.get(name), dict):
                 sections[name] = {**fields, **given}
@@ -726,6 +726,10 @@ class Params(_Section):
             raise ParamsError("\n".join(problems))
 
 
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same with a compiled parser, where there is one: about ten times as fast."""
+
+
 def _find_folder() -> Path:
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -743,7 +747,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     for path in paths:
         where = f"{folder.name}/{path.name}"
         try:
-            content = yaml.safe_load(path.read_text("utf-8"))
+            content = yaml.load(path.read_text("utf-8"), _YAML)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
