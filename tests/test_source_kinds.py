@@ -554,6 +554,38 @@ def test_no_file_is_counted_twice(tmp_path: Path) -> None:
     assert (params.confidential(Q3) / "collect.json").read_bytes() == before
 
 
+def test_every_name_of_a_file_is_that_file(tmp_path: Path) -> None:
+    params = company(tmp_path, people(12))
+    logs = tmp_path / "logs"
+    (logs / "b.log").hardlink_to(logs / "a.log")
+    (logs / "c.log").symlink_to("a.log")
+    assert [p.name for p in sources.find(AccessLog(path="logs/*.log"), params, Q3).paths] == ["a.log"]
+    assert [p.name for p in sources.find(AccessLog(path=f"file://{logs}/*.log"), params, Q3).paths] == ["a.log"]
+    (logs / "2026-07-01-2026-07-02.txt").write_text("\n")
+    (logs / "2026-07-03.txt").hardlink_to(logs / "2026-07-01-2026-07-02.txt")
+    daily = AccessLog(path="logs/*{date}*.txt", allow_missing_days=True)
+    assert len(sources.find(daily, params, Q3).paths) == 1
+    file = tmp_path / "params" / "company.yaml"
+    plain = file.read_text()
+    for other in ("logs/b.log", f"'file://{logs}/b.log'"):
+        one = "{kind: access_log, path: logs/a.log}"
+        two = f"[{one}, {{kind: access_log, path: {other}}}]"
+        file.write_text(plain.replace("[{kind: access_log, path: logs/*.log}]", two))
+        with pytest.raises(SourceError, match=r"b\.log stands in sources 0 and 1, and its lines would count twice"):
+            sources.find_all(Params.load(tmp_path / "params"), Q3)
+
+
+@pytest.mark.parametrize("paths", [["logs/a.log*"], ["logs/a.log", "logs/*.gz"], ["file://{root}/logs/*"]])
+def test_a_log_beside_its_own_compressed_copy_is_an_error(tmp_path: Path, paths: list[str]) -> None:
+    company(tmp_path, people(12))
+    (tmp_path / "logs" / "a.log.gz").write_bytes(gzip.compress((tmp_path / "logs" / "a.log").read_bytes()))
+    file = tmp_path / "params" / "company.yaml"
+    given = ", ".join(f"{{kind: access_log, path: '{path.format(root=tmp_path)}'}}" for path in paths)
+    file.write_text(file.read_text().replace("{kind: access_log, path: logs/*.log}", given))
+    with pytest.raises(SourceError, match=r"a\.log stands beside a\.log\.gz, .* would count twice; take one"):
+        workbook.collect(Params.load(tmp_path / "params"), Q3)
+
+
 def test_several_sources_of_a_quarter_are_one_account(tmp_path: Path) -> None:
     lines = people(12)
     company(tmp_path, [*lines, "broken"])

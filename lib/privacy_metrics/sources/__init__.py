@@ -7,9 +7,8 @@ one, and the parameters know it by its name from then on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -55,16 +54,26 @@ def find(source: Source, params: Params, period: Period) -> Files:
 
 
 def find_all(params: Params, period: Period) -> list[tuple[Source, Files]]:
-    """Each source of technical data with what holds ``period``; SourceError also where two sources have one file."""
+    """Each source of technical data with what holds ``period``.
+
+    Raises SourceError also where two sources have one file, and for a log beside its own compressed copy.
+    """
     found = [(source, find(source, params, period)) for source in params.sources.technical]
-    first: dict[Any, int] = {}
+    first: dict[Hashable, int] = {}
+    whole: dict[str, Any] = {}
     for number, (_, files) in enumerate(found):
         for path in files.paths:
-            other = first.setdefault(path.resolve() if isinstance(path, Path) else str(path), number)
+            other = first.setdefault(logs.identity(path), number)
             if other != number:
                 raise SourceError(
                     f"sources.technical: {path.name} stands in sources {other} and {number}, and its lines would count "
                     "twice; narrow the path of one of them"
+                )
+            copy = whole.setdefault(str(path).removesuffix(".gz").removesuffix(".zst"), path)
+            if copy is not path:
+                raise SourceError(
+                    f"sources.technical: {copy} stands beside {path.name}, which is the same log compressed or not, and "
+                    "its lines would count twice; take one of them away, or narrow the path"
                 )
     return found
 

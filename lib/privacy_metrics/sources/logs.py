@@ -12,7 +12,7 @@ import os
 import sys
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -58,7 +58,7 @@ def find(source: LogFiles, params: Params, period: Period) -> Files:
     Raises SourceError when nothing is found, or when a day of the period has no file and that is not allowed.
     """
     if "{date}" not in source.path:
-        paths = _glob(params, source.path)
+        paths = _once(_glob(params, source.path))
         if not paths:
             raise SourceError(f"sources.technical.path: {source.path}: no such file in {params.root}")
         return Files(paths)
@@ -75,7 +75,7 @@ def find(source: LogFiles, params: Params, period: Period) -> Files:
             f"sources.technical.path: {source.path}: no file for {days}; "
             "restore it, or set allow_missing_days: true to report without these days"
         )
-    return Files([path for day in around for path in by_day[day]], missing)
+    return Files(_once(path for day in around for path in by_day[day]), missing)
 
 
 def _glob(params: Params, pattern: str) -> list[Any]:
@@ -87,10 +87,24 @@ def _glob(params: Params, pattern: str) -> list[Any]:
     if not any(c in pattern for c in "*?["):
         return [path] if path.is_file() else []
     anchor = Path(path.anchor)
-    once: dict[Path, Path] = {}  # a link beside its file, as a log's current name is, is no other file
-    for found in sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file()):
-        once.setdefault(found.resolve(), found)
+    return sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file())
+
+
+def _once(paths: Iterable[Any]) -> list[Any]:
+    """Each file under the first of its names: a link beside its file, as a log's current name is, is no other file."""
+    once: dict[Hashable, Any] = {}
+    for path in paths:
+        once.setdefault(identity(path), path)
     return [*once.values()]
+
+
+def identity(path: Any) -> Hashable:
+    """What the names of one file have in common, links and ``file://`` among them, and those of two do not."""
+    local = path if isinstance(path, Path) else path.local
+    if local is None:
+        return str(path)
+    found = local.stat()
+    return found.st_dev, found.st_ino
 
 
 def fingerprint(path: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -43,6 +43,11 @@ class Remote:
     @property
     def name(self) -> str:
         return PurePosixPath(self.key).name
+
+    @property
+    def local(self) -> Path | None:
+        """Where it is on this machine, of a file at file://."""
+        return Path(self.key) if isinstance(self.store, fs.LocalFileSystem) else None
 
     def stat(self) -> Stat:
         return self.found
