@@ -262,6 +262,9 @@ def test_the_combined_format_written_out_is_the_combined_format(folder: Path) ->
     [
         ("9.9.9.9, 8.8.8.8", 0, "10.0.0.1"), ("9.9.9.9, 8.8.8.8", 1, "8.8.8.8"), ("9.9.9.9, 8.8.8.8", 2, "9.9.9.9"),
         ("9.9.9.9, 8.8.8.8", 3, "9.9.9.9"), ("-", 1, "10.0.0.1"), ("2001:db8::7", 1, "2001:db8::7"),
+        ("9.9.9.9, [2001:db8::1]:443", 1, "2001:db8::1"), ("[2001:db8::1]", 1, "2001:db8::1"),
+        ("203.0.113.9:5555", 1, "203.0.113.9"), ("9.9.9.9, unknown", 1, "10.0.0.1"), ("unknown:80", 1, "10.0.0.1"),
+        ("_hidden", 1, "10.0.0.1"), (r"\x22203.0.113.9\x22", 1, "10.0.0.1"), ("www.example", 1, "10.0.0.1"),
     ],
 )  # fmt: skip
 def test_behind_proxies_the_address_is_what_the_outermost_of_them_saw(
@@ -271,6 +274,27 @@ def test_behind_proxies_the_address_is_what_the_outermost_of_them_saw(
     line = f'10.0.0.1 [01/Jul/2026:09:12:44 +0300] "GET / HTTP/1.1" 200 "{header}"'
     source = AccessLog(path="a.log", log_format=form, proxies=proxies)
     assert read(source, folder, line.encode())[0]["address"] == address
+
+
+@pytest.mark.parametrize(
+    ("written_address", "address"),
+    [
+        ("2001:db8::1:4711", "2001:db8::1"), ("::1:4711", "::1"), ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("203.0.113.9:4711", "203.0.113.9"), ("host.example:4711", "host.example"),
+    ],
+)  # fmt: skip
+def test_a_port_after_an_address_is_no_part_of_it(folder: Path, written_address: str, address: str) -> None:
+    line = f'{written_address} [01/Jul/2026:09:12:44 +0300] "GET / HTTP/1.1" 200'
+    for form in ('$remote_addr:$remote_port [$time_local] "$request" $status', '%a:%{remote}p %t "%r" %>s'):
+        assert read(AccessLog(path="a.log", log_format=form), folder, line.encode())[0]["address"] == address
+
+
+@pytest.mark.parametrize("told", ["unknown", "_hidden", '""203.0.113.9""', "-"])
+def test_what_stands_for_an_untold_address_is_none(folder: Path, told: str) -> None:
+    rest = "1782886364,/,GET,200"
+    text = f'address,account,time,target,method,status\n"{told}",nl-7,{rest}\n"{told}",,{rest}\n'
+    first, second = read(csv_source(), folder, text.encode(), "a.csv")
+    assert (first["address"], first["time"], second["time"]) == (None, 1_782_886_364, None)
 
 
 def test_a_format_without_user_agents_says_what_that_means(tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def find_all(params: Params, period: Period) -> list[tuple[Source, Files]]:
             copy = whole.setdefault(str(path).removesuffix(".gz").removesuffix(".zst"), path)
             if copy is not path:
                 raise SourceError(
-                    f"sources.technical: {copy} stands beside {path.name}, which is the same log compressed or not, and "
-                    "its lines would count twice; take one of them away, or narrow the path"
+                    f"sources.technical: {copy} stands beside {path.name}, which is the same log compressed or not, "
+                    "and its lines would count twice; take one of them away, or narrow the path"
                 )
     return found
 

@@ -15,6 +15,10 @@ BATCH = 200_000
 """Rows of a batch, about: small files are put together up to this."""
 
 _ISO = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d+)? ?(?:Z|[+-][01]\d(?::?[0-5]\d)?)?$"
+_FORWARDED = r"^(?:\d+(?:\.\d+){3}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
+"""An entry of X-Forwarded-For that is an address."""
+_UNTOLD = r"""^(?:(?i:unknown)$|[_"'\\])"""
+"""What stands for an address that a proxy does not tell (RFC 7239 §6.2, §6.3), or is quoted with what was around it."""
 _LOCAL = r"^\d\d/[A-Z][a-z]{2}/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-][01]\d[0-5]\d$"
 
 
@@ -70,13 +74,13 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
         method, target = pl.coalesce(method, parts.field("1")), pl.coalesce(target, parts.field("2"))
     if "status" in fields.columns:
         status = pl.col("status").cast(pl.UInt16, strict=False)
-    address = text["address"].str.replace(r"^\[?([0-9A-Fa-f:.]+)\]:\d+$|^(\d+(?:\.\d+){3})(?::\d+|/32)$", "$1$2")
-    address = address.str.strip_suffix("/128")
+    address = _address(text["address"])
+    address = pl.when(~address.str.contains(_UNTOLD)).then(address)
     if proxies:
         entries = text["forwarded"].str.split(",")
         at = (entries.list.len().cast(pl.Int64) - proxies).clip(0)
-        entry = entries.list.get(at, null_on_oob=True).str.strip_chars()
-        address = pl.coalesce(pl.when(entry != "").then(entry), address)
+        entry = _address(entries.list.get(at, null_on_oob=True).str.strip_chars())
+        address = pl.coalesce(pl.when(entry.str.contains(_FORWARDED)).then(entry), address)
     frame = fields.select(
         address=address,
         account=text["account"],
@@ -112,6 +116,12 @@ def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 def _text(name: str) -> pl.Expr:
     value = pl.col(name).cast(pl.String, strict=False)
     return pl.when(~value.is_in(["", "-"])).then(value)
+
+
+def _address(text: pl.Expr) -> pl.Expr:
+    """An address without brackets, a port, or the length that a database writes after it."""
+    bare = r"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^(\d+(?:\.\d+){3})(?::\d+|/32)$"
+    return text.str.replace(bare, "$1$2").str.strip_suffix("/128")
 
 
 def _seconds(time: pl.Series, zone: str | None, where: str) -> pl.Series:
