@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -538,6 +539,49 @@ def test_a_damaged_parquet_file_is_named(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"PAR1 nothing of the kind" if name == "a.parquet" else b"")
     with pytest.raises(SourceError, match=rf"{name}: not readable as Parquet"):
         list(sources.read(tabular.Parquet(kind="parquet", path="x"), Files([folder / name])))
+
+
+def parquet(folder: Path, names: list[str] | None = None, **columns: pa.Array) -> list[dict[str, Any]]:
+    """The rows of a Parquet file of two requests, with other columns in place of those that it would have."""
+    two: dict[str, Any] = {
+        "address": ["::1", "::2"], "account": ["a", "b"], "time": [1_782_886_364] * 2, "method": ["GET"] * 2,
+        "target": ["/a", "/b"], "status": [200, 404], **columns,
+    }  # fmt: skip
+    pq.write_table(pa.table(list(two.values()), names or list(two)), folder / "types.parquet")
+    source = tabular.Parquet(kind="parquet", path="x", columns={"agent": "browser"} if "browser" in two else {})
+    return content(source, Files([folder / "types.parquet"])).to_dicts()
+
+
+@pytest.mark.parametrize("name", ["address", "account", "time", "target", "status", "browser"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([{"a": 1}, {"a": 2}]), pa.array([["/a"], ["/b"]], pa.list_(pa.field("element", pa.string()))),
+        pa.array([1, 2], pa.duration("us")), pa.array([1, 2], pa.time64("us")), pa.array([True, False]),
+        pa.array([b"ab", b"cd"], pa.binary(2)),
+    ],
+    ids=lambda column: str(column.type),
+)  # fmt: skip
+def test_a_column_of_a_type_that_a_field_is_not_read_from_is_named(folder: Path, name: str, column: pa.Array) -> None:
+    field = "agent" if name == "browser" else name
+    with pytest.raises(SourceError) as raised:
+        parquet(folder, **{name: column})
+    assert f"types.parquet: column {name} (for {field}) is {column.type}; it must be text" in str(raised.value)
+
+
+def test_what_no_frame_holds_is_read_all_the_same(folder: Path) -> None:
+    plain = parquet(folder)
+    assert [row["time"] for row in plain] == [1_782_886_364] * 2
+    nowhere = pa.array([1_782_886_364_000] * 2, pa.timestamp("ms", "Europe/Nowhere"))  # its values are of UTC
+    assert parquet(folder, time=nowhere, status=pa.array(["200", "404"]).dictionary_encode()) == plain
+    no_text = pa.array([b"/\xff", b"/b"])
+    for column in (no_text, pa.Array.from_buffers(pa.string(), 2, no_text.buffers())):
+        assert [row["target"] for row in parquet(folder, target=column)] == ["/\ufffd", "/b"]
+        assert [row["time"] is None for row in parquet(folder, time=column, browser=column)] == [True, True]
+    twice = ["address", "account", "time", "method", "target", "status", "status"]
+    with pytest.raises(SourceError, match=r"types\.parquet: column status \(for status\) stands twice; keep one"):
+        parquet(folder, twice, more=pa.array([1, 2]))
+    assert len(parquet(folder, [*twice[:-1], "z", "z"], y=pa.array([1, 2]), z=pa.array([1, 2]))) == 2
 
 
 # ---- moments --------------------------------------------------------------------------------------------------------

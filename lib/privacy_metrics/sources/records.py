@@ -25,14 +25,19 @@ _LOCAL = r"^\d\d/[A-Z][a-z]{2}/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-][01]\d[0-5]\d$"
 def locate(names: Iterable[str], source: Columns, where: str) -> dict[str, str]:
     """The column of each field of a request among ``names``.
 
-    Raises SourceError, which begins with ``where``, for a mapped column that is not there and for a field without which
-    a record is no request.
+    Raises SourceError, which begins with ``where``, for a mapped column that is not there or stands twice, and for a
+    field without which a record is no request.
     """
     names = list(names)
     named: dict[str, str] = {**dict(zip(NAMES, NAMES, strict=True)), **source.columns}
     found = {field: column for field, column in named.items() if column in names and field not in source.fill}
     problems = [
         f"column {column} (for {name}) is not there" for name, column in source.columns.items() if column not in names
+    ]
+    problems += [
+        f"column {column} (for {name}) stands twice; keep one of them"
+        for name, column in found.items()
+        if names.count(column) > 1
     ]
     have = {*found, *source.fill}
     if "request" in have:

@@ -35,22 +35,64 @@ class Csv(LogFiles, Columns):
 def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
     """The rows of ``files`` in batches, columns PARSED; only the mapped columns are read.
 
-    Raises SourceError, with the file's name, for one that can't be read or lacks a column.
+    Raises SourceError, with the file's name, for one that can't be read, or whose columns are not what the fields need.
     """
     for path in files.paths:
         try:
             with path.open("rb") as raw:
                 file = pq.ParquetFile(raw)
                 found = locate(file.schema_arrow.names, source, str(path))
+                _check(file.schema_arrow, found, str(path))
                 columns = list(dict.fromkeys(found.values()))
                 for batch in file.iter_batches(BATCH, columns=columns):
-                    frame = pl.DataFrame(pl.from_arrow(batch))
+                    frame = pl.DataFrame({name: pl.from_arrow(_plain(batch.column(name))) for name in columns})
                     yield parsed(frame, source, found, str(path))
         except (OSError, pa.ArrowException):
             raise SourceError(
                 f"{path}: not readable as Parquet; restore the file, or take it out of the source"
             ) from None
         files.done += path.stat().st_size
+
+
+def _check(schema: pa.Schema, found: dict[str, str], where: str) -> None:
+    """Raises SourceError for columns of types that their fields can't be read from."""
+    problems = []
+    for name, column in found.items():
+        kind = schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        moment = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+        allowed = {"time": "text, a number or a timestamp", "account": "text or a number", "status": "text or a number"}
+        if not (
+            _is_text(kind) or pa.types.is_null(kind) or (number and name in allowed) or (moment and name == "time")
+        ):
+            problems.append(
+                f"{where}: column {column} (for {name}) is {kind}; it must be {allowed.get(name, 'text')}: "
+                "write it so, or name another column (columns)"
+            )
+    if problems:
+        raise SourceError("\n".join(problems))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column as frames can hold it: bytes that are no UTF-8 are replaced, and every moment is in UTC."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_timestamp(column.type) and column.type.tz:  # whose zone may be none; the values are of UTC anyway
+        return column.cast(pa.timestamp(column.type.unit, "UTC"))
+    if not _is_text(column.type):
+        return column
+    written = column.cast(pa.large_binary())
+    try:
+        return written.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        texts = [None if value is None else value.decode("utf-8", "replace") for value in written.to_pylist()]
+        return pa.array(texts, pa.large_string())
 
 
 def read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
@@ -71,8 +113,6 @@ def _read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
             if not names:
                 names = next(csv.reader([lines[0].removeprefix("\ufeff")], delimiter=source.separator), [])
                 found = locate(names, source, str(path))
-                if twice := sorted(name for name in set(found.values()) if names.count(name) > 1):
-                    raise SourceError(f"{path}: column {', '.join(twice)} stands twice; keep one of them")
                 lines = lines[1:]
             if lines.len():
                 yield parsed(rows(lines, names, source.separator), source, found, str(path))
