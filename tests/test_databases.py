@@ -184,6 +184,26 @@ def test_a_column_of_sqlite_may_hold_nothing_for_long_and_then_a_text(tmp_path: 
     assert found.row(60_000) == ("x", "text")
 
 
+def test_bytes_that_are_no_utf8_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (CAST(x'2fff61' AS TEXT)), (x'2ffe'), ('/b')")
+    connection.close()
+    rows = Rows([], frames=lambda: databases.read(SQLite(kind="sqlite", path=str(path)), "SELECT * FROM t", {}))
+    assert pl.concat(rows.read())["a"].to_list() == ["/\ufffda", "/\ufffd", "/b"]
+
+
+@pytest.mark.parametrize("moment", ["timestamptz 'infinity'", "timestamp '-infinity'", "date 'infinity'"])
+def test_a_moment_that_no_calendar_has_is_named_by_its_column(make: Make, moment: str) -> None:
+    database, _ = make("n int", [(1,)])
+    if database.kind == "sqlite":
+        return  # it has no moments, and a text of that kind is none
+    with pytest.raises(DatabaseError, match=r"column ends holds a moment outside the years 1 to 9999.*leave such rows"):
+        ask(database, f"SELECT n, {moment} AS ends FROM visits")
+    assert ask(database, "SELECT n, date '9999-12-31' AS ends FROM visits")["ends"][0] == dt.date(9999, 12, 31)
+
+
 def clickstream(text: str, root: Path, query: str) -> Params:
     params = company(root, people(1))
     path = root / "params" / "company.yaml"

@@ -548,7 +548,9 @@ def parquet(folder: Path, names: list[str] | None = None, **columns: pa.Array) -
         "target": ["/a", "/b"], "status": [200, 404], **columns,
     }  # fmt: skip
     pq.write_table(pa.table(list(two.values()), names or list(two)), folder / "types.parquet")
-    source = tabular.Parquet(kind="parquet", path="x", columns={"agent": "browser"} if "browser" in two else {})
+    source = tabular.Parquet(
+        kind="parquet", path="x", time_zone="UTC", columns={"agent": "browser"} if "browser" in two else {}
+    )
     return content(source, Files([folder / "types.parquet"])).to_dicts()
 
 
@@ -574,6 +576,9 @@ def test_what_no_frame_holds_is_read_all_the_same(folder: Path) -> None:
     assert [row["time"] for row in plain] == [1_782_886_364] * 2
     nowhere = pa.array([1_782_886_364_000] * 2, pa.timestamp("ms", "Europe/Nowhere"))  # its values are of UTC
     assert parquet(folder, time=nowhere, status=pa.array(["200", "404"]).dictionary_encode()) == plain
+    for zone in (None, "UTC"):
+        never = pa.array([2**62, None], pa.timestamp("us", zone))
+        assert [row["time"] for row in parquet(folder, time=never)] == [None, None]
     no_text = pa.array([b"/\xff", b"/b"])
     for column in (no_text, pa.Array.from_buffers(pa.string(), 2, no_text.buffers())):
         assert [row["target"] for row in parquet(folder, target=column)] == ["/\ufffd", "/b"]

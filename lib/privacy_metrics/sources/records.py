@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..params import FIELDS, Columns
 from .logs import SourceError
@@ -14,6 +16,8 @@ NAMES: tuple[str, ...] = get_args(FIELDS)
 BATCH = 200_000
 """Rows of a batch, about: small files are put together up to this."""
 
+_CALENDAR = (-62_135_596_800, 253_402_300_799)
+"""The first and the last second of the years 1 to 9999: what stands for infinity lies beyond."""
 _ISO = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d+)? ?(?:Z|[+-][01]\d(?::?[0-5]\d)?)?$"
 _FORWARDED = r"^(?:\d+(?:\.\d+){3}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
 """An entry of X-Forwarded-For that is an address."""
@@ -55,6 +59,37 @@ def locate(names: Iterable[str], source: Columns, where: str) -> dict[str, str]:
     if problems:
         raise SourceError("\n".join(f"{where}: {problem}" for problem in problems))
     return found
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of Arrow holds texts, or bytes that are taken for text."""
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """A column as frames can hold it: moments in UTC, null outside the calendar; bytes that are no UTF-8 replaced."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return plain(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if pa.types.is_timestamp(kind) and kind.tz:  # whose zone may be none; the values are of UTC anyway
+            column = column.cast(pa.timestamp(kind.unit, "UTC"))
+        unit = "s" if pa.types.is_date32(kind) else "ms" if pa.types.is_date64(kind) else kind.unit
+        if unit == "ns":  # which reaches from 1677 to 2262
+            return column
+        number = column.cast(pa.timestamp(unit, getattr(column.type, "tz", None))).cast(pa.int64())
+        first, last = (second * {"s": 1, "ms": 1000, "us": 10**6}[unit] for second in _CALENDAR)
+        held = pc.and_(pc.greater_equal(number, first), pc.less_equal(number, last))
+        return pc.if_else(held, column, pa.scalar(None, column.type))
+    if not is_text(kind):
+        return column
+    written = column.cast(pa.large_binary())
+    try:
+        return written.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        texts = [None if value is None else value.decode("utf-8", "replace") for value in written.to_pylist()]
+        return pa.array(texts, pa.large_string())
 
 
 def parsed(records: pl.DataFrame, source: Columns, found: Mapping[str, str], where: str) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from ..params import Columns, LogFiles
 from . import logs
 from .combined import split
 from .logs import Files, SourceError
-from .records import BATCH, gathered, locate, parsed
+from .records import BATCH, gathered, is_text, locate, parsed, plain
 
 
 class Parquet(LogFiles, Columns):
@@ -45,7 +45,7 @@ def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
                 _check(file.schema_arrow, found, str(path))
                 columns = list(dict.fromkeys(found.values()))
                 for batch in file.iter_batches(BATCH, columns=columns):
-                    frame = pl.DataFrame({name: pl.from_arrow(_plain(batch.column(name))) for name in columns})
+                    frame = pl.DataFrame({name: pl.from_arrow(plain(batch.column(name))) for name in columns})
                     yield parsed(frame, source, found, str(path))
         except (OSError, pa.ArrowException):
             raise SourceError(
@@ -63,36 +63,13 @@ def _check(schema: pa.Schema, found: dict[str, str], where: str) -> None:
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         moment = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
         allowed = {"time": "text, a number or a timestamp", "account": "text or a number", "status": "text or a number"}
-        if not (
-            _is_text(kind) or pa.types.is_null(kind) or (number and name in allowed) or (moment and name == "time")
-        ):
+        if not (is_text(kind) or pa.types.is_null(kind) or (number and name in allowed) or (moment and name == "time")):
             problems.append(
                 f"{where}: column {column} (for {name}) is {kind}; it must be {allowed.get(name, 'text')}: "
                 "write it so, or name another column (columns)"
             )
     if problems:
         raise SourceError("\n".join(problems))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-    return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """A column as frames can hold it: bytes that are no UTF-8 are replaced, and every moment is in UTC."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_timestamp(column.type) and column.type.tz:  # whose zone may be none; the values are of UTC anyway
-        return column.cast(pa.timestamp(column.type.unit, "UTC"))
-    if not _is_text(column.type):
-        return column
-    written = column.cast(pa.large_binary())
-    try:
-        return written.cast(pa.large_string())
-    except pa.ArrowInvalid:
-        texts = [None if value is None else value.decode("utf-8", "replace") for value in written.to_pylist()]
-        return pa.array(texts, pa.large_string())
 
 
 def read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
