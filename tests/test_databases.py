@@ -132,6 +132,29 @@ def test_nothing_is_written(make: Make) -> None:
     assert ask(database, "SELECT n FROM visits").height == 1
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1 AS n) AS a; CREATE TABLE made (n int); SELECT * FROM (SELECT 1 AS n",
+        "SELECT 1 AS n) AS a; COPY (SELECT 1) TO '{file}'; SELECT * FROM (SELECT 1 AS n",
+        "SELECT E'\\'') AS a; COPY (SELECT 1) TO '{file}'; SELECT * FROM (SELECT '1' AS n",
+        "SELECT n FROM visits; SELECT 2 AS n",
+    ],
+)
+def test_several_statements_are_refused(make: Make, tmp_path: Path, query: str) -> None:
+    database, _ = make("n int", [(1,)])
+    file = tmp_path / "written.csv"
+    for one in [database, *([DuckDB(kind="duckdb")] if database.kind == "duckdb" else [])]:
+        with pytest.raises(DatabaseError, match=r"the query: holds several statements; give one, a SELECT"):
+            ask(one, query.format(file=file))
+    assert not file.exists()
+
+
+def test_a_semicolon_in_a_text_or_at_the_end_begins_no_statement(make: Make) -> None:
+    database, _ = make("n int", [(1,)])
+    assert ask(database, "SELECT ';a;' AS b -- c; d\n FROM visits /* e; */ ; ; -- f;\n")["b"][0] == ";a;"
+
+
 SECRET = "SECRET-Jane-Doe"
 FAILING = {
     "sqlite": ["SELECT json_extract(name, '$.a') AS x FROM visits", "SELECT abs(-9223372036854775807 - n) FROM visits"],

@@ -156,11 +156,16 @@ def read(
 def bound(query: str, parameters: Mapping[str, Any], where: str) -> tuple[str, list[str]]:
     """``query`` with each ``$name`` outside texts and comments between NULs, and the names in order of first use.
 
-    Raises DatabaseError for a name that is no parameter.
+    Raises DatabaseError for a name that is no parameter, and for several statements, of which a later one could write.
     """
     used: dict[str, None] = {}
+    comment = r"--[^\n]*|/\*.*?\*/"
 
     def place(match: re.Match[str]) -> str:
+        if match[0] == ";":
+            if re.sub(comment, "", match.string[match.end() :], flags=re.DOTALL).strip("; \t\r\n"):
+                raise DatabaseError(f"{where}: holds several statements; give one, a SELECT")
+            return ""
         name = match["name"]
         if not name:
             return match[0]
@@ -170,9 +175,9 @@ def bound(query: str, parameters: Mapping[str, Any], where: str) -> tuple[str, l
         used[name] = None
         return f"\0{name}\0"
 
-    passed = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
-    text = re.sub(rf"{passed}|(?<!\w)\$(?P<name>[A-Za-z_]\w*)", place, query.replace("\0", ""), flags=re.DOTALL)
-    return text.strip().rstrip(";"), list(used)
+    text = r"(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+    found = rf"{text}|{comment}|;|(?<!\w)\$(?P<name>[A-Za-z_]\w*)"
+    return re.sub(found, place, query.replace("\0", ""), flags=re.DOTALL).strip(), list(used)
 
 
 def _frame(batch: pa.RecordBatch, where: str) -> pl.DataFrame:
