@@ -495,6 +495,19 @@ def test_a_line_of_csv_is_read_alone_whatever_quotes_stand_in_it(lines: list[str
             assert row == (None, None, None)
 
 
+@pytest.mark.parametrize("bad", ['a"x"\ry"b"', 'a"b"' + "x" * 200_000], ids=["a bare return", "a long field"])
+def test_a_line_that_no_reader_of_csv_takes_is_broken_alone(folder: Path, bad: str) -> None:
+    good = "::1,1782886364,/a,GET,200,x\n"
+    text = "address,time,target,method,status,agent\n" + good + good.replace("x", bad) + good
+    assert [row["time"] is None for row in read(csv_source(), folder, text.encode(), "a.csv")] == [False, True, False]
+
+
+@pytest.mark.parametrize("text", ["address,time\rtarget\n", "\n::1\n", "a," + "x" * 200_000 + "\n"])
+def test_a_header_that_can_not_be_read_is_told(folder: Path, text: str) -> None:
+    with pytest.raises(SourceError, match=r"a\.csv: line 1 is no header that can be read; it must name the columns"):
+        read(csv_source(), folder, text.encode(), "a.csv")
+
+
 def test_a_header_that_lacks_a_column_says_which(folder: Path) -> None:
     with pytest.raises(SourceError) as raised:
         read(csv_source(columns={"agent": "browser"}), folder, b"ip,when,target\n", "a.csv")
@@ -746,6 +759,8 @@ def test_a_kind_of_ones_own_is_one_registration(tmp_path: Path) -> None:
         ("{kind: parquet, path: x, columns: {adress: ip}}", r"technical.0.columns.adress"),
         ("{kind: csv, path: x, time_zone: Helsinki}", r"technical.0.time_zone: is 'Helsinki'; .* IANA"),
         ("{kind: csv, path: x, columns: {status: s}, fill: {status: '1'}}", "status stands in columns and in fill"),
+        ("{kind: csv, path: x, separator: 'ä'}", r"technical.0.separator: is 'ä'; it must be one ASCII character"),
+        ("{kind: csv, path: x, separator: '||'}", r"technical.0.separator: is '\|\|'; it must be one ASCII character"),
         ("{kind: access_log, path: x, secret: 5}", r"technical.0.secret: no such parameter"),
         ("{kind: access_log}", r"technical.0.path: is missing"),
         ("{kind: postgresql, query: SELECT 1, uri: 'host=db password=hunter2'}", r"technical.0: holds a password"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import AfterValidator
 
 from ..params import Columns, LogFiles
 from . import logs
@@ -25,11 +25,17 @@ class Parquet(LogFiles, Columns):
     kind: Literal["parquet"]
 
 
+def _separator(text: str) -> str:
+    if not re.fullmatch(r"[\x01-\x7f]", text) or text.isalnum() or text in '"\r\n':
+        raise ValueError('it must be one ASCII character that is no letter, digit, quote or line end: ",", ";", "\\t"')
+    return text
+
+
 class Csv(LogFiles, Columns):
     """CSV files with a header, plain or gzip or zstd: one line per request, and no field over several lines."""
 
     kind: Literal["csv"]
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    separator: Annotated[str, AfterValidator(_separator)] = ","
 
 
 def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
@@ -76,7 +82,7 @@ def read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
     """The lines of ``files`` after each one's header in batches, columns PARSED.
 
     A line with an open quote, or with more or fewer fields than the header, is broken by itself. Raises SourceError for
-    a header that lacks a column.
+    a header that can't be read or lacks a column.
     """
     return gathered(_read_csv(source, files))
 
@@ -88,11 +94,24 @@ def _read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
         for block in blocks:
             lines = split(block).str.strip_suffix("\r")
             if not names:
-                names = next(csv.reader([lines[0].removeprefix("\ufeff")], delimiter=source.separator), [])
+                names = _fields(lines[0].removeprefix("\ufeff"), source.separator)
+                if not names:
+                    raise SourceError(
+                        f"{path}: line 1 is no header that can be read; it must name the columns, and lines must end "
+                        "with a line feed; add it, or end the lines so"
+                    )
                 found = locate(names, source, str(path))
                 lines = lines[1:]
             if lines.len():
                 yield parsed(rows(lines, names, source.separator), source, found, str(path))
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """The fields of a line of CSV as Python's reader finds them; none of one that it refuses (over 128 KB, say)."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def rows(lines: pl.Series, names: list[str], separator: str) -> pl.DataFrame:
@@ -108,7 +127,7 @@ def rows(lines: pl.Series, names: list[str], separator: str) -> pl.DataFrame:
         written = lines.str.contains(rf"^{field}(?:{re.escape(separator)}{field})*$")
         # Quotes where no CSV writer puts them: read line by line.
         for n in (whole & ~written & ~bare.str.contains('"', literal=True)).arg_true():
-            fields = next(csv.reader([lines[n]], delimiter=separator), [])
+            fields = _fields(lines[n], separator)
             if len(fields) == len(names):
                 odd[n] = [value or None for value in fields]
         whole = whole & written
