@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -600,6 +602,70 @@ def test_what_no_frame_holds_is_read_all_the_same(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"types\.parquet: column status \(for status\) stands twice; keep one"):
         parquet(folder, twice, more=pa.array([1, 2]))
     assert len(parquet(folder, [*twice[:-1], "z", "z"], y=pa.array([1, 2]), z=pa.array([1, 2]))) == 2
+
+
+# ---- what a file begins with ----------------------------------------------------------------------------------------
+
+REQUEST = {
+    "combined": (AccessLog(path="a.log"), '::1 - - [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200 12\n'),
+    "format": (
+        AccessLog(path="a.log", log_format='$remote_addr [$time_local] "$request" $status'),
+        '::1 [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200\n',
+    ),
+    "json": (
+        json_lines.JsonLines(kind="json_lines", path="a.log", preset="nginx"),
+        '{"remote_addr": "::1", "time_iso8601": "2026-07-01T06:12:44Z", "request": "GET /a HTTP/1.1", "status": 200}\n',
+    ),
+    "csv": (csv_source(), "address,time,target,method,status\n::1,1782886364,/a,GET,200\n"),
+    "w3c": (
+        sources.w3c.W3C(kind="w3c", path="a.log"),
+        "#Fields: date time c-ip cs-method cs-uri-stem sc-status\n2026-07-01 06:12:44 ::1 GET /a 200\n",
+    ),
+}
+
+
+def zstd(text: bytes) -> bytes:
+    return pa.compress(text, "zstd", asbytes=True)
+
+
+SKIPPED = b"\x50\x2a\x4d\x18\x04\x00\x00\x00size"  # RFC 8878 §3.1.2
+BEGINNINGS: dict[str, Callable[[bytes], bytes]] = {
+    "a mark": lambda text: b"\xef\xbb\xbf" + text,
+    "a mark in gzip": lambda text: gzip.compress(b"\xef\xbb\xbf" + text),
+    "a mark in zstd": lambda text: zstd(b"\xef\xbb\xbf" + text),
+    "frames as pzstd writes them": lambda text: SKIPPED + zstd(text[:30]) + SKIPPED + zstd(text[30:]),
+}
+
+
+@pytest.mark.parametrize("kind", REQUEST)
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_what_a_program_begins_a_file_with_is_no_part_of_its_text(folder: Path, kind: str, beginning: str) -> None:
+    source, text = REQUEST[kind]
+    (row,) = read(source, folder, BEGINNINGS[beginning](text.encode()))
+    assert (row["address"], row["time"], row["target"], row["status"]) == ("::1", 1_782_886_364, "/a", 200)
+    assert read(source, folder, BEGINNINGS[beginning](b"")) == []
+    assert not sources.logs.is_plain(folder / "a.log")  # so no engine reads it in parts
+
+
+OTHERS: dict[str, Callable[[bytes], bytes]] = {
+    "compressed with bzip2": bz2.compress,
+    "compressed with xz": lzma.compress,
+    "compressed with zip": lambda text: b"PK\x03\x04\x14\0" + text,
+    "compressed with lz4": lambda text: b"\x04\x22\x4d\x18" + text,
+    "UTF-16": lambda text: text.decode().encode("utf-16"),
+    "UTF-16 ": lambda text: text.decode().encode("utf-16-le"),
+    "UTF-16  ": lambda text: text.decode().encode("utf-16-be"),
+    "UTF-32": lambda text: text.decode().encode("utf-32"),
+    "of UTF-16 or UTF-32": lambda text: gzip.compress(text.decode().encode("utf-16")),
+}
+
+
+@pytest.mark.parametrize("kind", REQUEST)
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_not_read_is_told_by_name_with_what_to_do(folder: Path, kind: str, other: str) -> None:
+    source, text = REQUEST[kind]
+    with pytest.raises(SourceError, match=rf"a\.log: is .*{other.strip()}.*; (decompress it|convert it)"):
+        read(source, folder, OTHERS[other](text.encode()))
 
 
 # ---- moments --------------------------------------------------------------------------------------------------------

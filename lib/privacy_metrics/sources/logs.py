@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import sys
 import zlib
 from collections import deque
@@ -230,11 +231,15 @@ def _chunks(path: Any, files: Files, free: Callable[[], memoryview]) -> Iterator
     try:
         with path.open("rb") as raw:
             content = _opened(raw)
-            while length := content.readinto1(free()):
+            length = _begun(content, free())
+            while length:
                 files.done = before + raw.tell()
                 yield length
+                length = content.readinto1(free())
     except EOFError:
         files.cut_short.append(path)
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from None
     except (OSError, zlib.error) as error:
         if "Truncated compressed stream" in str(error):  # what pyarrow says of zstd
             files.cut_short.append(path)
@@ -244,16 +249,47 @@ def _chunks(path: Any, files: Files, free: Callable[[], memoryview]) -> Iterator
     files.done = before + path.stat().st_size
 
 
+_FIRST = {
+    "gzip": rb"\x1f\x8b",
+    "zstd": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18",  # the second is a frame to skip, which pzstd begins with
+    "bzip2": rb"BZh[1-9][1\x17]",
+    "xz": rb"\xfd7zXZ",
+    "zip": rb"PK[\x03\x05]",
+    "lz4": rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18",
+}
+"""What the first bytes of compressed files are; the first two kinds are read."""
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some programs begin UTF-8 with."""
+_WIDE = rb"(?s)\xff\xfe|\xfe\xff|\0\0\xfe\xff|[^\0]\0.\0|\0[^\0]\0[^\0]"
+"""What text of UTF-16 and UTF-32 begins with, with or without a mark."""
+
+
 def _opened(raw: BufferedReader) -> Any:
     """The content of a file, decompressed where its first bytes say so, whatever it is called."""
-    first = raw.peek(4)[:4]
-    if first[:2] == b"\x1f\x8b":
+    first = raw.peek(6)[:6]
+    kind = next((name for name, begins in _FIRST.items() if re.match(begins, first)), None)
+    if kind == "gzip":
         return gzip.GzipFile(fileobj=raw)
-    if first == b"\x28\xb5\x2f\xfd":
+    if kind == "zstd":
         return _Zstd(pa.CompressedInputStream(raw, "zstd"))
+    if kind:
+        raise SourceError(f"is compressed with {kind}, which is not read; decompress it, or use gzip or zstd")
     if first and Path(raw.name).suffix in (".gz", ".zst"):
         raise OSError(f"its content is not what its name {Path(raw.name).suffix} says")
     return raw
+
+
+def _begun(content: Any, room: memoryview) -> int:
+    """Reads the first bytes of a file's text without a byte order mark; gives how many."""
+    length = 0
+    while length < 4 and (more := content.readinto1(room[length:])):
+        length += more
+    if re.match(_WIDE, room[: min(length, 4)]):
+        raise SourceError("is text of UTF-16 or UTF-32, and UTF-8 is read; convert it (iconv -f UTF-16 -t UTF-8)")
+    if room[: min(length, 3)] != _MARK:
+        return length
+    room[: length - 3] = bytes(room[3:length])
+    return length - 3
 
 
 class _Zstd:
@@ -265,11 +301,11 @@ class _Zstd:
         return self.stream.readinto(free[: 1 << 16])
 
 
-def is_compressed(path: Path) -> bool:
-    """Whether a file's first bytes are those of gzip or zstd."""
+def is_plain(path: Path) -> bool:
+    """Whether a file is UTF-8 as it stands: neither compressed, nor with a byte order mark."""
     with path.open("rb") as file:
-        first = file.read(4)
-    return first[:2] == b"\x1f\x8b" or first == b"\x28\xb5\x2f\xfd"
+        first = file.read(6)
+    return not (first.startswith(_MARK) or any(re.match(begins, first) for begins in (*_FIRST.values(), _WIDE)))
 
 
 def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[Lines]:

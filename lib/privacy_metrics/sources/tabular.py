@@ -94,7 +94,7 @@ def _read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
         for block in blocks:
             lines = split(block).str.strip_suffix("\r")
             if not names:
-                names = _fields(lines[0].removeprefix("\ufeff"), source.separator)
+                names = _fields(lines[0], source.separator)
                 if not names:
                     raise SourceError(
                         f"{path}: line 1 is no header that can be read; it must name the columns, and lines must end "
