@@ -444,6 +444,19 @@ def test_iis_writes_spaces_as_plus_and_may_change_its_fields_in_mid_file(folder:
     ]
 
 
+def test_a_line_of_junk_breaks_no_other_of_its_block(folder: Path) -> None:
+    names = "date time c-ip cs-method cs-uri-stem sc-status cs(User-Agent)"
+    source = sources.w3c.W3C(kind="w3c", path="a.log")
+    for separator, space in ((" ", "+"), ("\t", "%20")):
+        good = separator.join(["2026-07-01", "06:12:44", "::1", "GET", "/a", "200", f"Mozilla{space}5"])
+        tabs, spaces = "\t".join("junk"), "some words"
+        for junk in (tabs, spaces, "\t", " ", "\t" * 6, "\t".join("1234567"), "\0"):
+            lines = [junk, good, good, junk, good]
+            found = read(source, folder, f"#Fields: {names}\n{chr(10).join(lines)}\n".encode())
+            told = [(row["time"], row["agent"]) for row in found if row["time"] is not None]
+            assert (len(found), told) == (5, [(1_782_886_364, "Mozilla 5")] * 3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
