@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from company import company, people
-from privacy_metrics import sources, workbook
+from privacy_metrics import collection, sources, workbook
 from privacy_metrics.params import SOURCES, AccessLog, LogFiles, Params, ParamsError, Period, Source
 from privacy_metrics.sources import Files, SourceError, formats, json_lines, tabular
 
@@ -749,6 +749,42 @@ def test_a_log_beside_its_own_compressed_copy_is_an_error(tmp_path: Path, paths:
     file.write_text(file.read_text().replace("{kind: access_log, path: logs/*.log}", given))
     with pytest.raises(SourceError, match=r"a\.log stands beside a\.log\.gz, .* would count twice; take one"):
         workbook.collect(Params.load(tmp_path / "params"), Q3)
+
+
+@pytest.mark.parametrize("when", ["found", "known"])
+def test_a_log_that_goes_while_it_is_collected_is_told_with_what_to_do(
+    tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = company(tmp_path, people(12))
+    step = {"found": (sources, "find_all"), "known": (collection, "_inputs")}[when]
+    before = getattr(*step)
+
+    def found(*given: Any) -> Any:
+        made = before(*given)
+        (tmp_path / "logs" / "a.log").unlink()
+        return made
+
+    monkeypatch.setattr(*step, found)
+    with pytest.raises(
+        SourceError, match=r"a\.log: has gone since it was found; collect again where logs were rotated"
+    ):
+        workbook.collect(params, Q3)
+    for read_again in (sources.fingerprint, sources.logs.is_plain, sources.logs.identity):
+        with pytest.raises(SourceError, match=r"a\.log: has gone since it was found"):
+            read_again(tmp_path / "logs" / "a.log")
+    with pytest.raises(SourceError, match=r"a\.log: has gone since it was found"):
+        content(tabular.Parquet(kind="parquet", path="x"), Files([tmp_path / "logs" / "a.log"]))
+
+
+@pytest.mark.parametrize("path", ["logs/*.log", "logs/current.log", "logs/{date}.log"])
+def test_a_link_to_a_log_that_is_not_there_is_an_error(tmp_path: Path, path: str) -> None:
+    params = company(tmp_path, people(12))
+    name = path.removeprefix("logs/").replace("{date}", "2026-07-05").replace("*", "current")
+    (tmp_path / "logs" / name).symlink_to("gone.log")
+    with pytest.raises(
+        SourceError, match=rf"{re.escape(name)} is a link to a file that is not there; restore the file"
+    ):
+        sources.find(AccessLog(path=path, allow_missing_days=True), params, Q3)
 
 
 def test_several_sources_of_a_quarter_are_one_account(tmp_path: Path) -> None:

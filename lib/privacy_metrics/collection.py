@@ -209,8 +209,11 @@ def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
 
 
 def _stat(path: Any) -> tuple[int, int]:
-    stat = path.stat() if path.exists() else None
-    return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _state_of_requests(params: Params, period: Period) -> str:
@@ -335,10 +338,10 @@ def _write_frame(path: Path, frame: pl.DataFrame) -> None:
     path.chmod(0o600)
 
 
-def _input(params: Params, path: Any, fingerprint: str | None = None) -> dict[str, Any]:
+def _input(params: Params, path: Any, size: int | None = None, fingerprint: str | None = None) -> dict[str, Any]:
     return {
         "file": os.path.relpath(path, params.root) if isinstance(path, Path) else str(path),
-        "bytes": path.stat().st_size,
+        "bytes": path.stat().st_size if size is None else size,
         "fingerprint": fingerprint or sources.fingerprint(path),
     }
 
@@ -447,7 +450,7 @@ def _read(
     notes += [f"{file.path.name} is cut short: read up to the cut" for file in inputs if file.cut_short]
     if not mmdb:
         notes.append("countries: none were looked up (sources.countries.none)")
-    told = [_input(params, file.path, file.fingerprint) for file in inputs if not file.rows]
+    told = [_input(params, file.path, file.size, file.fingerprint) for file in inputs if not file.rows]
     told += [_input(params, params.path(mmdb))] if mmdb else []
     told += sources.asked(found)
     return {

@@ -15,6 +15,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from io import BufferedReader
@@ -85,10 +86,14 @@ def _glob(params: Params, pattern: str) -> list[Any]:
 
         return [*stores.find(pattern)]
     path = params.path(pattern)
-    if not any(c in pattern for c in "*?["):
-        return [path] if path.is_file() else []
     anchor = Path(path.anchor)
-    return sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file())
+    named = sorted(anchor.glob(str(path.relative_to(anchor)))) if any(c in pattern for c in "*?[") else [path]
+    if lost := [p for p in named if p.is_symlink() and not p.exists()]:
+        raise SourceError(
+            f"sources.technical.path: {lost[0]} is a link to a file that is not there; restore the file, or take the "
+            "link away"
+        )
+    return [p for p in named if p.is_file()]
 
 
 def _once(paths: Iterable[Any]) -> list[Any]:
@@ -104,15 +109,34 @@ def identity(path: Any) -> Hashable:
     local = path if isinstance(path, Path) else path.local
     if local is None:
         return str(path)
-    found = local.stat()
+    with reading(path):
+        found = local.stat()
     return found.st_dev, found.st_ino
 
 
+@contextmanager
+def reading(path: Any) -> Iterator[None]:
+    """What the system says of a file becomes a SourceError with what to do, also of one that has gone since found."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError(
+            f"{path}: has gone since it was found; collect again where logs were rotated, or restore the file"
+        ) from None
+    except (OSError, zlib.error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
+
+
 def fingerprint(path: Any) -> str:
-    """SHA-256 over a file's size and its first and last MiB: tells a changed log without reading all of it again."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
+    """SHA-256 over a file's size and its first and last MiB: tells a changed log without reading all of it again.
+
+    Raises SourceError, with the file's name, for one that cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.sha256(str(size).encode())
         digest.update(file.read(1 << 20))
         if size > 2 << 20:
             file.seek(-(1 << 20), 2)
@@ -228,25 +252,25 @@ def _blocks(files: Files) -> Iterator[_Block]:
 def _chunks(path: Any, files: Files, free: Callable[[], memoryview]) -> Iterator[int]:
     """Reads a file to where ``free`` says, bit by bit; gives how many bytes each time."""
     before = files.done
-    try:
-        with path.open("rb") as raw:
+    with reading(path), path.open("rb") as raw:
+        size = raw.seek(0, 2)
+        raw.seek(0)
+        try:
             content = _opened(raw)
             length = _begun(content, free())
             while length:
                 files.done = before + raw.tell()
                 yield length
                 length = content.readinto1(free())
-    except EOFError:
-        files.cut_short.append(path)
-    except SourceError as error:
-        raise SourceError(f"{path}: {error}") from None
-    except (OSError, zlib.error) as error:
-        if "Truncated compressed stream" in str(error):  # what pyarrow says of zstd
+        except EOFError:
             files.cut_short.append(path)
-            return
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
-    files.done = before + path.stat().st_size
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from None
+        except OSError as error:
+            if "Truncated compressed stream" not in str(error):  # what pyarrow says of zstd
+                raise
+            files.cut_short.append(path)
+    files.done = before + size
 
 
 _FIRST = {
@@ -303,7 +327,7 @@ class _Zstd:
 
 def is_plain(path: Path) -> bool:
     """Whether a file is UTF-8 as it stands: neither compressed, nor with a byte order mark."""
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         first = file.read(6)
     return not (first.startswith(_MARK) or any(re.match(begins, first) for begins in (*_FIRST.values(), _WIDE)))
 
@@ -314,17 +338,14 @@ def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[
     Read part by part, every line of a file is read once. Raises SourceError for a file that cannot be read.
     """
     heads = Heads()
-    try:
-        with path.open("rb") as file:
-            if start:  # a line that begins at the first byte is this part's, one that began before is not
-                file.seek(start - 1)
-                file.readline()
-            while (left := start + size - file.tell()) > 0:
-                block = file.read(min(left, BLOCK))
-                if not block:
-                    return
-                if not block.endswith(b"\n"):
-                    block += file.readline()
-                yield parse(block, language=language, heads=heads)
-    except OSError as error:
-        raise SourceError(f"{path}: not readable ({error.strerror}); restore the file") from None
+    with reading(path), path.open("rb") as file:
+        if start:  # a line that begins at the first byte is this part's, one that began before is not
+            file.seek(start - 1)
+            file.readline()
+        while (left := start + size - file.tell()) > 0:
+            block = file.read(min(left, BLOCK))
+            if not block:
+                return
+            if not block.endswith(b"\n"):
+                block += file.readline()
+            yield parse(block, language=language, heads=heads)

@@ -52,9 +52,6 @@ class Remote:
     def stat(self) -> Stat:
         return self.found
 
-    def exists(self) -> bool:
-        return True
-
     def open(self, mode: str = "rb") -> BufferedReader:
         """Its content, sought and read like a file's."""
         return BufferedReader(_Raw(self.store.open_input_file(self.key), self.name), READ_AHEAD)

@@ -44,8 +44,9 @@ def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
     Raises SourceError, with the file's name, for one that can't be read, or whose columns are not what the fields need.
     """
     for path in files.paths:
-        try:
-            with path.open("rb") as raw:
+        with logs.reading(path), path.open("rb") as raw:
+            size = raw.seek(0, 2)
+            try:
                 file = pq.ParquetFile(raw)
                 found = locate(file.schema_arrow.names, source, str(path))
                 _check(file.schema_arrow, found, str(path))
@@ -53,11 +54,11 @@ def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
                 for batch in file.iter_batches(BATCH, columns=columns):
                     frame = pl.DataFrame({name: pl.from_arrow(plain(batch.column(name))) for name in columns})
                     yield parsed(frame, source, found, str(path))
-        except (OSError, pa.ArrowException):
-            raise SourceError(
-                f"{path}: not readable as Parquet; restore the file, or take it out of the source"
-            ) from None
-        files.done += path.stat().st_size
+            except (OSError, pa.ArrowException):
+                raise SourceError(
+                    f"{path}: not readable as Parquet; restore the file, or take it out of the source"
+                ) from None
+        files.done += size
 
 
 def _check(schema: pa.Schema, found: dict[str, str], where: str) -> None:
