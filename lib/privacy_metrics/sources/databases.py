@@ -185,12 +185,12 @@ def _frame(batch: pa.RecordBatch, where: str) -> pl.DataFrame:
     columns = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         held = plain(column)
-        if held.null_count > column.null_count:
+        if held.null_count() > column.null_count:
             raise DatabaseError(
                 f"{where}: column {name} holds a moment outside the years 1 to 9999, as infinity is; leave such rows "
                 "out in the query, or give NULL for it"
             )
-        columns[name] = pl.from_arrow(held)
+        columns[name] = held
     return pl.DataFrame(columns)
 
 

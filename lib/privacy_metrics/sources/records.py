@@ -7,7 +7,6 @@ from typing import get_args
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..params import FIELDS, Columns
 from .logs import SourceError
@@ -67,29 +66,28 @@ def is_text(kind: pa.DataType) -> bool:
     return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def plain(column: pa.Array) -> pa.Array:
-    """A column as frames can hold it: moments in UTC, null outside the calendar; bytes that are no UTF-8 replaced."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return plain(column.cast(kind.value_type))
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        if pa.types.is_timestamp(kind) and kind.tz:  # whose zone may be none; the values are of UTC anyway
-            column = column.cast(pa.timestamp(kind.unit, "UTC"))
-        unit = "s" if pa.types.is_date32(kind) else "ms" if pa.types.is_date64(kind) else kind.unit
-        if unit == "ns":  # which reaches from 1677 to 2262
-            return column
-        number = column.cast(pa.timestamp(unit, getattr(column.type, "tz", None))).cast(pa.int64())
-        first, last = (second * {"s": 1, "ms": 1000, "us": 10**6}[unit] for second in _CALENDAR)
-        held = pc.and_(pc.greater_equal(number, first), pc.less_equal(number, last))
-        return pc.if_else(held, column, pa.scalar(None, column.type))
-    if not is_text(kind):
-        return column
-    written = column.cast(pa.large_binary())
-    try:
-        return written.cast(pa.large_string())
-    except pa.ArrowInvalid:
-        texts = [None if value is None else value.decode("utf-8", "replace") for value in written.to_pylist()]
-        return pa.array(texts, pa.large_string())
+def plain(column: pa.Array) -> pl.Series:
+    """A column of Arrow as frames hold it: moments null outside the calendar, and bytes that are no UTF-8 replaced."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_timestamp(column.type):  # whose zone may be none; the values are of UTC anyway
+        unit = "ms" if column.type.unit == "s" else column.type.unit
+        column = column.cast(pa.timestamp(unit, "UTC" if column.type.tz else None))
+    elif is_text(column.type):
+        written = column.cast(pa.large_binary())
+        try:
+            column = written.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            texts = [None if value is None else value.decode("utf-8", "replace") for value in written.to_pylist()]
+            column = pa.array(texts, pa.large_string())
+    values = pl.Series(pl.from_arrow(column))
+    if isinstance(values.dtype, pl.Date):
+        first, last = (second // 86400 for second in _CALENDAR)
+    elif isinstance(values.dtype, pl.Datetime) and values.dtype.time_unit != "ns":  # these end in 2262
+        first, last = (second * {"ms": 1000, "us": 10**6}[values.dtype.time_unit] for second in _CALENDAR)
+    else:
+        return values
+    return values.set(~values.to_physical().is_between(first, last), None)
 
 
 def parsed(records: pl.DataFrame, source: Columns, found: Mapping[str, str], where: str) -> pl.DataFrame:

@@ -52,7 +52,7 @@ def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
                 _check(file.schema_arrow, found, str(path))
                 columns = list(dict.fromkeys(found.values()))
                 for batch in file.iter_batches(BATCH, columns=columns):
-                    frame = pl.DataFrame({name: pl.from_arrow(plain(batch.column(name))) for name in columns})
+                    frame = pl.DataFrame({name: plain(batch.column(name)) for name in columns})
                     yield parsed(frame, source, found, str(path))
             except (OSError, pa.ArrowException):
                 raise SourceError(
