@@ -787,6 +787,61 @@ def test_a_link_to_a_log_that_is_not_there_is_an_error(tmp_path: Path, path: str
         sources.find(AccessLog(path=path, allow_missing_days=True), params, Q3)
 
 
+@pytest.mark.parametrize(
+    ("source", "text", "told"),
+    [
+        ("{kind: access_log, path: b.log}", '{"a": 1}\n\n', "line 1: nothing of a request stands where"),
+        ("{kind: access_log, path: b.log}", people(1, "no-path")[0] + "\n", "line 1: its target is no path"),
+        (
+            "{kind: access_log, path: b.log, log_format: '$remote_addr|$time_local|$request|$status'}",
+            people(1)[0] + "\n",
+            "line 1: nothing of a request",
+        ),
+        ("{kind: json_lines, preset: nginx, path: b.log}", people(1)[0] + "\n", "line 1: nothing of a request stands"),
+        ("{kind: csv, path: b.log}", "account,time,target,method,status\na,now,/,GET,200\n", "line 2: its time is no"),
+        ("{kind: csv, path: b.log}", "account,time,target,method,status\na,5,/,GET,99\n", "line 2: its status is no"),
+        ("{kind: csv, path: b.log}", "account,time,target,method,status\n,5,/,GET,200\n", "line 2: it has neither"),
+        (
+            "{kind: w3c, path: b.log}",
+            "#Version: 1\n#Fields: date time c-ip cs-method cs-uri-stem sc-status\n2026-07-01 06:12:44 ::1 - /a 200\n",
+            "line 3: it has no method",
+        ),
+        (
+            "{kind: duckdb, fill: {method: GET, status: '200'}, query: "
+            "\"SELECT '::1' AS address, 'now' AS time, '/' AS target\"}",
+            "",
+            "row 1: its time is no moment",
+        ),
+    ],
+)
+def test_a_source_of_which_every_line_is_broken_is_an_error(tmp_path: Path, source: str, text: str, told: str) -> None:
+    params = company(tmp_path, people(12))
+    workbook.collect(params, Q3)
+    before = (params.confidential(Q3) / "collect.json").read_bytes()
+    (tmp_path / "b.log").write_text(text)
+    file = tmp_path / "params" / "company.yaml"
+    one = "{kind: access_log, path: logs/*.log}"
+    file.write_text(file.read_text().replace(one, f"{one}, {source}"))
+    with pytest.raises(SourceError) as raised:
+        workbook.collect(Params.load(tmp_path / "params"), Q3)
+    assert "sources.technical.1: every line is broken (" in str(raised.value)
+    assert f" the first at {told}" in str(raised.value)
+    assert "say what format they have (kind, log_format, columns)" in str(raised.value)
+    assert "::1" not in str(raised.value)
+    assert (params.confidential(Q3) / "collect.json").read_bytes() == before
+
+
+def test_a_file_of_broken_lines_among_good_ones_is_a_note(tmp_path: Path) -> None:
+    params = company(tmp_path, people(12))
+    (tmp_path / "logs" / "b.log").write_text("{}\n" * 3)
+    (tmp_path / "logs" / "c.log").write_text("")
+    note = "b.log: every line is broken, the first at line 1: nothing of a request stands where the source says"
+    record = workbook.collect(params, Q3)
+    assert (note in record["notes"], record["account"]["broken"]) == (True, 3)
+    (tmp_path / "logs" / "d.log").write_text(people(1)[0] + "\n")
+    assert note in workbook.collect(params, Q3)["notes"]  # also where the file is known
+
+
 def test_several_sources_of_a_quarter_are_one_account(tmp_path: Path) -> None:
     lines = people(12)
     company(tmp_path, [*lines, "broken"])

@@ -435,6 +435,7 @@ def _read(
         read([file for file in inputs if (hits.days[file.number] & mixed).any()], mixed)
     store.keep()
     store.keep_marks({file.name: seen[file.number] if file.new else None for file in inputs})
+    notes = _all_broken(found, inputs, hits)
     account = {"read": int(hits.accounts.sum())}
     account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:
@@ -442,7 +443,6 @@ def _read(
             f"no line of {period.label} among the {account['read']:,} lines read ({account['broken']:,} broken); "
             "is it the right period, and are these the right logs (sources.technical)?"
         )
-    notes: list[str] = []
     for _, some in found:
         if some.missing_days:
             notes.append(f"no log for {len(some.missing_days)} days: {', '.join(map(str, some.missing_days))}")
@@ -457,6 +457,28 @@ def _read(
         "period": period.label, "all_lines": account | dict.fromkeys(exclusions.REASONS, 0), "technical_inputs": told,
         "notes": notes, "files": [file.record(hits) for file in inputs], "all_data": _data(params, period, told),
     }  # fmt: skip
+
+
+def _all_broken(found: Found, inputs: list[_Input], hits: technical.Hits) -> list[str]:
+    """A note for each file of which every line is broken. Raises SourceError for a source of such files alone."""
+    read = hits.accounts.sum(axis=1)
+    broken = hits.accounts[:, ("used", *technical.REASONS).index("broken")]
+    notes: list[str] = []
+    for number, (source, _) in enumerate(found):
+        some = [file for file in inputs if file.source is source and read[file.number]]
+        for file in some:
+            if broken[file.number] < read[file.number]:
+                continue
+            why = sources.why_broken(source, file.rows or sources.Files([file.path]))
+            if all(broken[f.number] == read[f.number] for f in some):
+                where = file.rows.where if file.rows else file.path
+                count = sum(read[f.number] for f in some)
+                raise sources.SourceError(
+                    f"sources.technical.{number}: every line is broken ({count:,}), of {where} the first at {why}; say what "
+                    "format they have (kind, log_format, columns), or take the source out"
+                )
+            notes.append(f"{file.path.name}: every line is broken, the first at {why}")
+    return notes
 
 
 @dataclass
