@@ -660,6 +660,23 @@ def test_what_a_program_begins_a_file_with_is_no_part_of_its_text(folder: Path, 
     assert not sources.logs.is_plain(folder / "a.log")  # so no engine reads it in parts
 
 
+@pytest.mark.parametrize("kind", REQUEST)
+def test_nuls_before_a_line_stay_in_no_address(folder: Path, kind: str) -> None:
+    # What a log has that was truncated while its server went on writing where it was.
+    source, text = REQUEST[kind]
+    *header, line = text.splitlines()
+    content = "\n".join([*header, line, "\0" * 5000 + line, line]) + "\n"
+    found = [(row["address"], row["time"]) for row in read(source, folder, content.encode())]
+    good = ("::1", 1_782_886_364)
+    broken = {"json": (None, None), "w3c": ("::1", None)}
+    assert found == [good, broken.get(kind, good), good]
+
+
+def test_nuls_before_an_account_are_no_part_of_it(folder: Path) -> None:
+    text = "account,time,target,method,status\n\0\0nl-7,1782886364,/,GET,200\n"
+    assert read(csv_source(), folder, text.encode(), "a.csv")[0]["account"] == "nl-7"
+
+
 OTHERS: dict[str, Callable[[bytes], bytes]] = {
     "compressed with bzip2": bz2.compress,
     "compressed with xz": lzma.compress,

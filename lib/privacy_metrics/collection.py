@@ -474,8 +474,8 @@ def _all_broken(found: Found, inputs: list[_Input], hits: technical.Hits) -> lis
                 where = file.rows.where if file.rows else file.path
                 count = sum(read[f.number] for f in some)
                 raise sources.SourceError(
-                    f"sources.technical.{number}: every line is broken ({count:,}), of {where} the first at {why}; say what "
-                    "format they have (kind, log_format, columns), or take the source out"
+                    f"sources.technical.{number}: every line is broken ({count:,}), of {where} the first at {why}; say "
+                    "what format they have (kind, log_format, columns), or take the source out"
                 )
             notes.append(f"{file.path.name}: every line is broken, the first at {why}")
     return notes

@@ -20,8 +20,8 @@ _CALENDAR = (-62_135_596_800, 253_402_300_799)
 _ISO = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d+)? ?(?:Z|[+-][01]\d(?::?[0-5]\d)?)?$"
 _FORWARDED = r"^(?:\d+(?:\.\d+){3}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
 """An entry of X-Forwarded-For that is an address."""
-_UNTOLD = r"""^(?:(?i:unknown)$|[_"'\\])"""
-"""What stands for an address that a proxy does not tell (RFC 7239 §6.2, §6.3), or is quoted with what was around it."""
+_UNTOLD = r"""^(?:(?i:unknown)$|[_"'\\])|[^!-~]"""
+"""What stands for an address that a proxy does not tell (RFC 7239 §6.2, §6.3), or has what no address has."""
 _LOCAL = r"^\d\d/[A-Z][a-z]{2}/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-][01]\d[0-5]\d$"
 
 
@@ -121,7 +121,7 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
         address = pl.coalesce(pl.when(entry.str.contains(_FORWARDED)).then(entry), address)
     frame = fields.select(
         address=address,
-        account=text["account"],
+        account=text["account"].str.strip_chars_start("\0"),
         time=pl.lit(time),
         method=method,
         target=target,
@@ -157,9 +157,9 @@ def _text(name: str) -> pl.Expr:
 
 
 def _address(text: pl.Expr) -> pl.Expr:
-    """An address without brackets, a port, or the length that a database writes after it."""
+    """An address without brackets, a port, the length that a database writes after it, and NULs before the line."""
     bare = r"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^(\d+(?:\.\d+){3})(?::\d+|/32)$"
-    return text.str.replace(bare, "$1$2").str.strip_suffix("/128")
+    return text.str.strip_chars_start("\0").str.replace(bare, "$1$2").str.strip_suffix("/128")
 
 
 def _seconds(time: pl.Series, zone: str | None, where: str) -> pl.Series:
