@@ -239,6 +239,21 @@ def test_garbage_is_broken_line_by_line(folder: Path) -> None:
         ("$remote_addr", r"log_format: it lacks a time .*, and the method .*, and the target .*, and the status"),
         ("$remote_addr$remote_user [$time_local] $request $status", r"nothing stands between \$remote_addr and"),
         ("combine", r"'combine' is no format's name \(combined, common"),
+        (
+            "log_format main '$remote_addr [$time_local] \"$request\" $status';",
+            r"a whole log_format directive; paste only",
+        ),
+        ('LogFormat "%h %l %u %t \\"%r\\" %>s %b" common', r"is a whole LogFormat directive; paste only what stands"),
+        ('  CustomLog logs/access_log "%h %t \\"%r\\" %>s"', r"is a whole CustomLog directive; paste only what stands"),
+        ("access_log /var/log/nginx/a.log main;", r"is a whole access_log directive; paste only what stands"),
+        (
+            "'$remote_addr [$time_local] \"$request\" $status'",
+            r"has the quotes of a configuration file around it; paste only",
+        ),
+        (
+            "$remote_addr [$time_local] '\n  '\"$request\" $status",
+            r"paste only what stands between its quotes, parts of several lines joined",
+        ),
         ("%h %t %r %>s %", r"a % in it begins no directive"),
         ("%h %{%H}t %r %>s", r"it lacks a time"),
     ],
@@ -255,7 +270,7 @@ def test_the_combined_format_written_out_is_the_combined_format(folder: Path) ->
         '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
         '"$http_user_agent" "$http_accept_language"'
     )
-    assert read(AccessLog(path="a.log", log_format=written_out), folder, line.encode()) == read(
+    assert read(AccessLog(path="a.log", log_format=written_out + "\n"), folder, line.encode()) == read(
         AccessLog(path="a.log", language=True), folder, line.encode()
     )
 

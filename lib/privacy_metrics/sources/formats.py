@@ -129,9 +129,15 @@ def notes(source: AccessLog) -> list[str]:
 def compile_format(form: str) -> list[Token]:
     """The fixed texts and variables of a ``log_format``, in turn.
 
-    Raises SourceError for two variables with nothing between them, a directive that is not known, and a format that
-    lacks a time, a request, a status or an address.
+    Raises SourceError for two variables with nothing between them, a directive that is not known, a format that lacks a
+    time, a request, a status or an address, and more of a configuration file than the format.
     """
+    form = form.strip("\r\n")
+    paste = "paste only what stands between its quotes, parts of several lines joined"
+    if directive := re.match(r"\s*(log_format|access_log|LogFormat|TransferLog|CustomLog)\s", form, re.IGNORECASE):
+        raise _wrong(f"is a whole {directive[1]} directive; {paste}")
+    if "\n" in form or re.search(r"^\s*'[^']*'\s*;?\s*$|'\s*;\s*$", form):
+        raise _wrong(f"has the quotes of a configuration file around it; {paste}")
     # A configuration file writes a quote within quotes as \"; a tab as \t.
     form = form.replace('\\"', '"').replace("\\t", "\t")
     tokens = _apache(form) if re.search(r"%[a-zA-Z{<>!0-9]", form) and "$" not in form else _nginx(form)
