@@ -20,6 +20,7 @@ _CALENDAR = (-62_135_596_800, 253_402_300_799)
 _ISO = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d+)? ?(?:Z|[+-][01]\d(?::?[0-5]\d)?)?$"
 _FORWARDED = r"^(?:\d+(?:\.\d+){3}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
 """An entry of X-Forwarded-For that is an address."""
+_PLAIN = r"^(?:[0-9.]+|[0-9A-Fa-f:]+)$"
 _UNTOLD = r"""^(?:(?i:unknown)$|[_"'\\])|[^!-~]"""
 """What stands for an address that a proxy does not tell (RFC 7239 §6.2, §6.3), or has what no address has."""
 _LOCAL = r"^\d\d/[A-Z][a-z]{2}/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-][01]\d[0-5]\d$"
@@ -112,16 +113,15 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
         method, target = pl.coalesce(method, parts.field("1")), pl.coalesce(target, parts.field("2"))
     if "status" in fields.columns:
         status = pl.col("status").cast(pl.UInt16, strict=False)
-    address = _address(text["address"])
-    address = pl.when(~address.str.contains(_UNTOLD)).then(address)
+    address = text["address"]
     if proxies:
         entries = text["forwarded"].str.split(",")
         at = (entries.list.len().cast(pl.Int64) - proxies).clip(0)
-        entry = _address(entries.list.get(at, null_on_oob=True).str.strip_chars())
+        entry = entries.list.get(at, null_on_oob=True).str.strip_chars().map_batches(_addresses, pl.String)
         address = pl.coalesce(pl.when(entry.str.contains(_FORWARDED)).then(entry), address)
     frame = fields.select(
         address=address,
-        account=text["account"].str.strip_chars_start("\0"),
+        account=text["account"],
         time=pl.lit(time),
         method=method,
         target=target,
@@ -153,13 +153,27 @@ def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _text(name: str) -> pl.Expr:
     value = pl.col(name).cast(pl.String, strict=False)
-    return pl.when(~value.is_in(["", "-"])).then(value)
+    value = pl.when(~value.is_in(["", "-"])).then(value)
+    bare = {"address": _addresses, "account": _without_nuls}.get(name)
+    return value.map_batches(bare, pl.String) if bare else value
 
 
-def _address(text: pl.Expr) -> pl.Expr:
-    """An address without brackets, a port, the length that a database writes after it, and NULs before the line."""
+def _addresses(texts: pl.Series) -> pl.Series:
+    """Addresses without brackets, a port, the length that a database writes after them, and NULs before the line.
+
+    Null for what stands for none. Plain ones, which are nearly all, are only looked at.
+    """
+    odd = (~texts.str.contains(_PLAIN)).arg_true()
+    if not odd.len():
+        return texts
     bare = r"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^(\d+(?:\.\d+){3})(?::\d+|/32)$"
-    return text.str.strip_chars_start("\0").str.replace(bare, "$1$2").str.strip_suffix("/128")
+    found = texts.gather(odd).str.strip_chars_start("\0").str.replace(bare, "$1$2").str.strip_suffix("/128")
+    return texts.scatter(odd, found.set(found.str.contains(_UNTOLD), None))
+
+
+def _without_nuls(texts: pl.Series) -> pl.Series:
+    """Texts without NULs before them, of which there seldom are any."""
+    return texts.str.strip_chars_start("\0") if texts.str.contains("\0", literal=True).any() else texts
 
 
 def _seconds(time: pl.Series, zone: str | None, where: str) -> pl.Series:
