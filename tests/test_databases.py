@@ -132,6 +132,29 @@ def test_nothing_is_written(make: Make) -> None:
     assert ask(database, "SELECT n FROM visits").height == 1
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1 AS n) AS a; CREATE TABLE made (n int); SELECT * FROM (SELECT 1 AS n",
+        "SELECT 1 AS n) AS a; COPY (SELECT 1) TO '{file}'; SELECT * FROM (SELECT 1 AS n",
+        "SELECT E'\\'') AS a; COPY (SELECT 1) TO '{file}'; SELECT * FROM (SELECT '1' AS n",
+        "SELECT n FROM visits; SELECT 2 AS n",
+    ],
+)
+def test_several_statements_are_refused(make: Make, tmp_path: Path, query: str) -> None:
+    database, _ = make("n int", [(1,)])
+    file = tmp_path / "written.csv"
+    for one in [database, *([DuckDB(kind="duckdb")] if database.kind == "duckdb" else [])]:
+        with pytest.raises(DatabaseError, match=r"the query: holds several statements; give one, a SELECT"):
+            ask(one, query.format(file=file))
+    assert not file.exists()
+
+
+def test_a_semicolon_in_a_text_or_at_the_end_begins_no_statement(make: Make) -> None:
+    database, _ = make("n int", [(1,)])
+    assert ask(database, "SELECT ';a;' AS b -- c; d\n FROM visits /* e; */ ; ; -- f;\n")["b"][0] == ";a;"
+
+
 SECRET = "SECRET-Jane-Doe"
 FAILING = {
     "sqlite": ["SELECT json_extract(name, '$.a') AS x FROM visits", "SELECT abs(-9223372036854775807 - n) FROM visits"],
@@ -182,6 +205,26 @@ def test_a_column_of_sqlite_may_hold_nothing_for_long_and_then_a_text(tmp_path: 
     connection.close()
     found = ask(SQLite(kind="sqlite", path=str(path)), "SELECT * FROM t")
     assert found.row(60_000) == ("x", "text")
+
+
+def test_bytes_that_are_no_utf8_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (CAST(x'2fff61' AS TEXT)), (x'2ffe'), ('/b')")
+    connection.close()
+    rows = Rows([], frames=lambda: databases.read(SQLite(kind="sqlite", path=str(path)), "SELECT * FROM t", {}))
+    assert pl.concat(rows.read())["a"].to_list() == ["/\ufffda", "/\ufffd", "/b"]
+
+
+@pytest.mark.parametrize("moment", ["timestamptz 'infinity'", "timestamp '-infinity'", "date 'infinity'"])
+def test_a_moment_that_no_calendar_has_is_named_by_its_column(make: Make, moment: str) -> None:
+    database, _ = make("n int", [(1,)])
+    if database.kind == "sqlite":
+        return  # it has no moments, and a text of that kind is none
+    with pytest.raises(DatabaseError, match=r"column ends holds a moment outside the years 1 to 9999.*leave such rows"):
+        ask(database, f"SELECT n, {moment} AS ends FROM visits")
+    assert ask(database, "SELECT n, date '9999-12-31' AS ends FROM visits")["ends"][0] == dt.date(9999, 12, 31)
 
 
 def clickstream(text: str, root: Path, query: str) -> Params:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,12 +17,13 @@ from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from company import company, people
-from privacy_metrics import sources, workbook
+from privacy_metrics import collection, sources, workbook
 from privacy_metrics.params import SOURCES, AccessLog, LogFiles, Params, ParamsError, Period, Source
 from privacy_metrics.sources import Files, SourceError, formats, json_lines, tabular
 
@@ -236,6 +239,21 @@ def test_garbage_is_broken_line_by_line(folder: Path) -> None:
         ("$remote_addr", r"log_format: it lacks a time .*, and the method .*, and the target .*, and the status"),
         ("$remote_addr$remote_user [$time_local] $request $status", r"nothing stands between \$remote_addr and"),
         ("combine", r"'combine' is no format's name \(combined, common"),
+        (
+            "log_format main '$remote_addr [$time_local] \"$request\" $status';",
+            r"a whole log_format directive; paste only",
+        ),
+        ('LogFormat "%h %l %u %t \\"%r\\" %>s %b" common', r"is a whole LogFormat directive; paste only what stands"),
+        ('  CustomLog logs/access_log "%h %t \\"%r\\" %>s"', r"is a whole CustomLog directive; paste only what stands"),
+        ("access_log /var/log/nginx/a.log main;", r"is a whole access_log directive; paste only what stands"),
+        (
+            "'$remote_addr [$time_local] \"$request\" $status'",
+            r"has the quotes of a configuration file around it; paste only",
+        ),
+        (
+            "$remote_addr [$time_local] '\n  '\"$request\" $status",
+            r"paste only what stands between its quotes, parts of several lines joined",
+        ),
         ("%h %t %r %>s %", r"a % in it begins no directive"),
         ("%h %{%H}t %r %>s", r"it lacks a time"),
     ],
@@ -252,7 +270,7 @@ def test_the_combined_format_written_out_is_the_combined_format(folder: Path) ->
         '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
         '"$http_user_agent" "$http_accept_language"'
     )
-    assert read(AccessLog(path="a.log", log_format=written_out), folder, line.encode()) == read(
+    assert read(AccessLog(path="a.log", log_format=written_out + "\n"), folder, line.encode()) == read(
         AccessLog(path="a.log", language=True), folder, line.encode()
     )
 
@@ -262,6 +280,9 @@ def test_the_combined_format_written_out_is_the_combined_format(folder: Path) ->
     [
         ("9.9.9.9, 8.8.8.8", 0, "10.0.0.1"), ("9.9.9.9, 8.8.8.8", 1, "8.8.8.8"), ("9.9.9.9, 8.8.8.8", 2, "9.9.9.9"),
         ("9.9.9.9, 8.8.8.8", 3, "9.9.9.9"), ("-", 1, "10.0.0.1"), ("2001:db8::7", 1, "2001:db8::7"),
+        ("9.9.9.9, [2001:db8::1]:443", 1, "2001:db8::1"), ("[2001:db8::1]", 1, "2001:db8::1"),
+        ("203.0.113.9:5555", 1, "203.0.113.9"), ("9.9.9.9, unknown", 1, "10.0.0.1"), ("unknown:80", 1, "10.0.0.1"),
+        ("_hidden", 1, "10.0.0.1"), (r"\x22203.0.113.9\x22", 1, "10.0.0.1"), ("www.example", 1, "10.0.0.1"),
     ],
 )  # fmt: skip
 def test_behind_proxies_the_address_is_what_the_outermost_of_them_saw(
@@ -271,6 +292,27 @@ def test_behind_proxies_the_address_is_what_the_outermost_of_them_saw(
     line = f'10.0.0.1 [01/Jul/2026:09:12:44 +0300] "GET / HTTP/1.1" 200 "{header}"'
     source = AccessLog(path="a.log", log_format=form, proxies=proxies)
     assert read(source, folder, line.encode())[0]["address"] == address
+
+
+@pytest.mark.parametrize(
+    ("written_address", "address"),
+    [
+        ("2001:db8::1:4711", "2001:db8::1"), ("::1:4711", "::1"), ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("203.0.113.9:4711", "203.0.113.9"), ("host.example:4711", "host.example"),
+    ],
+)  # fmt: skip
+def test_a_port_after_an_address_is_no_part_of_it(folder: Path, written_address: str, address: str) -> None:
+    line = f'{written_address} [01/Jul/2026:09:12:44 +0300] "GET / HTTP/1.1" 200'
+    for form in ('$remote_addr:$remote_port [$time_local] "$request" $status', '%a:%{remote}p %t "%r" %>s'):
+        assert read(AccessLog(path="a.log", log_format=form), folder, line.encode())[0]["address"] == address
+
+
+@pytest.mark.parametrize("told", ["unknown", "_hidden", '""203.0.113.9""', "-"])
+def test_what_stands_for_an_untold_address_is_none(folder: Path, told: str) -> None:
+    rest = "1782886364,/,GET,200"
+    text = f'address,account,time,target,method,status\n"{told}",nl-7,{rest}\n"{told}",,{rest}\n'
+    first, second = read(csv_source(), folder, text.encode(), "a.csv")
+    assert (first["address"], first["time"], second["time"]) == (None, 1_782_886_364, None)
 
 
 def test_a_format_without_user_agents_says_what_that_means(tmp_path: Path) -> None:
@@ -417,6 +459,19 @@ def test_iis_writes_spaces_as_plus_and_may_change_its_fields_in_mid_file(folder:
     ]
 
 
+def test_a_line_of_junk_breaks_no_other_of_its_block(folder: Path) -> None:
+    names = "date time c-ip cs-method cs-uri-stem sc-status cs(User-Agent)"
+    source = sources.w3c.W3C(kind="w3c", path="a.log")
+    for separator, space in ((" ", "+"), ("\t", "%20")):
+        good = separator.join(["2026-07-01", "06:12:44", "::1", "GET", "/a", "200", f"Mozilla{space}5"])
+        tabs, spaces = "\t".join("junk"), "some words"
+        for junk in (tabs, spaces, "\t", " ", "\t" * 6, "\t".join("1234567"), "\0"):
+            lines = [junk, good, good, junk, good]
+            found = read(source, folder, f"#Fields: {names}\n{chr(10).join(lines)}\n".encode())
+            told = [(row["time"], row["agent"]) for row in found if row["time"] is not None]
+            assert (len(found), told) == (5, [(1_782_886_364, "Mozilla 5")] * 3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -470,6 +525,19 @@ def test_a_line_of_csv_is_read_alone_whatever_quotes_stand_in_it(lines: list[str
             assert row == (None, None, None)
 
 
+@pytest.mark.parametrize("bad", ['a"x"\ry"b"', 'a"b"' + "x" * 200_000], ids=["a bare return", "a long field"])
+def test_a_line_that_no_reader_of_csv_takes_is_broken_alone(folder: Path, bad: str) -> None:
+    good = "::1,1782886364,/a,GET,200,x\n"
+    text = "address,time,target,method,status,agent\n" + good + good.replace("x", bad) + good
+    assert [row["time"] is None for row in read(csv_source(), folder, text.encode(), "a.csv")] == [False, True, False]
+
+
+@pytest.mark.parametrize("text", ["address,time\rtarget\n", "\n::1\n", "a," + "x" * 200_000 + "\n"])
+def test_a_header_that_can_not_be_read_is_told(folder: Path, text: str) -> None:
+    with pytest.raises(SourceError, match=r"a\.csv: line 1 is no header that can be read; it must name the columns"):
+        read(csv_source(), folder, text.encode(), "a.csv")
+
+
 def test_a_header_that_lacks_a_column_says_which(folder: Path) -> None:
     with pytest.raises(SourceError) as raised:
         read(csv_source(columns={"agent": "browser"}), folder, b"ip,when,target\n", "a.csv")
@@ -516,6 +584,135 @@ def test_a_damaged_parquet_file_is_named(folder: Path, name: str) -> None:
         list(sources.read(tabular.Parquet(kind="parquet", path="x"), Files([folder / name])))
 
 
+def parquet(folder: Path, names: list[str] | None = None, **columns: pa.Array) -> list[dict[str, Any]]:
+    """The rows of a Parquet file of two requests, with other columns in place of those that it would have."""
+    two: dict[str, Any] = {
+        "address": ["::1", "::2"], "account": ["a", "b"], "time": [1_782_886_364] * 2, "method": ["GET"] * 2,
+        "target": ["/a", "/b"], "status": [200, 404], **columns,
+    }  # fmt: skip
+    pq.write_table(pa.table(list(two.values()), names or list(two)), folder / "types.parquet")
+    source = tabular.Parquet(
+        kind="parquet", path="x", time_zone="UTC", columns={"agent": "browser"} if "browser" in two else {}
+    )
+    return content(source, Files([folder / "types.parquet"])).to_dicts()
+
+
+@pytest.mark.parametrize("name", ["address", "account", "time", "target", "status", "browser"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([{"a": 1}, {"a": 2}]), pa.array([["/a"], ["/b"]], pa.list_(pa.field("element", pa.string()))),
+        pa.array([1, 2], pa.duration("us")), pa.array([1, 2], pa.time64("us")), pa.array([True, False]),
+        pa.array([b"ab", b"cd"], pa.binary(2)),
+    ],
+    ids=lambda column: str(column.type),
+)  # fmt: skip
+def test_a_column_of_a_type_that_a_field_is_not_read_from_is_named(folder: Path, name: str, column: pa.Array) -> None:
+    field = "agent" if name == "browser" else name
+    with pytest.raises(SourceError) as raised:
+        parquet(folder, **{name: column})
+    assert f"types.parquet: column {name} (for {field}) is {column.type}; it must be text" in str(raised.value)
+
+
+def test_what_no_frame_holds_is_read_all_the_same(folder: Path) -> None:
+    plain = parquet(folder)
+    assert [row["time"] for row in plain] == [1_782_886_364] * 2
+    nowhere = pa.array([1_782_886_364_000] * 2, pa.timestamp("ms", "Europe/Nowhere"))  # its values are of UTC
+    assert parquet(folder, time=nowhere, status=pa.array(["200", "404"]).dictionary_encode()) == plain
+    for zone in (None, "UTC"):
+        never = pa.array([2**62, None], pa.timestamp("us", zone))
+        assert [row["time"] for row in parquet(folder, time=never)] == [None, None]
+    no_text = pa.array([b"/\xff", b"/b"])
+    for column in (no_text, pa.Array.from_buffers(pa.string(), 2, no_text.buffers())):
+        assert [row["target"] for row in parquet(folder, target=column)] == ["/\ufffd", "/b"]
+        assert [row["time"] is None for row in parquet(folder, time=column, browser=column)] == [True, True]
+    twice = ["address", "account", "time", "method", "target", "status", "status"]
+    with pytest.raises(SourceError, match=r"types\.parquet: column status \(for status\) stands twice; keep one"):
+        parquet(folder, twice, more=pa.array([1, 2]))
+    assert len(parquet(folder, [*twice[:-1], "z", "z"], y=pa.array([1, 2]), z=pa.array([1, 2]))) == 2
+
+
+# ---- what a file begins with ----------------------------------------------------------------------------------------
+
+REQUEST = {
+    "combined": (AccessLog(path="a.log"), '::1 - - [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200 12\n'),
+    "format": (
+        AccessLog(path="a.log", log_format='$remote_addr [$time_local] "$request" $status'),
+        '::1 [01/Jul/2026:09:12:44 +0300] "GET /a HTTP/1.1" 200\n',
+    ),
+    "json": (
+        json_lines.JsonLines(kind="json_lines", path="a.log", preset="nginx"),
+        '{"remote_addr": "::1", "time_iso8601": "2026-07-01T06:12:44Z", "request": "GET /a HTTP/1.1", "status": 200}\n',
+    ),
+    "csv": (csv_source(), "address,time,target,method,status\n::1,1782886364,/a,GET,200\n"),
+    "w3c": (
+        sources.w3c.W3C(kind="w3c", path="a.log"),
+        "#Fields: date time c-ip cs-method cs-uri-stem sc-status\n2026-07-01 06:12:44 ::1 GET /a 200\n",
+    ),
+}
+
+
+def zstd(text: bytes) -> bytes:
+    return pa.compress(text, "zstd", asbytes=True)
+
+
+SKIPPED = b"\x50\x2a\x4d\x18\x04\x00\x00\x00size"  # RFC 8878 §3.1.2
+BEGINNINGS: dict[str, Callable[[bytes], bytes]] = {
+    "a mark": lambda text: b"\xef\xbb\xbf" + text,
+    "a mark in gzip": lambda text: gzip.compress(b"\xef\xbb\xbf" + text),
+    "a mark in zstd": lambda text: zstd(b"\xef\xbb\xbf" + text),
+    "frames as pzstd writes them": lambda text: SKIPPED + zstd(text[:30]) + SKIPPED + zstd(text[30:]),
+}
+
+
+@pytest.mark.parametrize("kind", REQUEST)
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_what_a_program_begins_a_file_with_is_no_part_of_its_text(folder: Path, kind: str, beginning: str) -> None:
+    source, text = REQUEST[kind]
+    (row,) = read(source, folder, BEGINNINGS[beginning](text.encode()))
+    assert (row["address"], row["time"], row["target"], row["status"]) == ("::1", 1_782_886_364, "/a", 200)
+    assert read(source, folder, BEGINNINGS[beginning](b"")) == []
+    assert not sources.logs.is_plain(folder / "a.log")  # so no engine reads it in parts
+
+
+@pytest.mark.parametrize("kind", REQUEST)
+def test_nuls_before_a_line_stay_in_no_address(folder: Path, kind: str) -> None:
+    # What a log has that was truncated while its server went on writing where it was.
+    source, text = REQUEST[kind]
+    *header, line = text.splitlines()
+    content = "\n".join([*header, line, "\0" * 5000 + line, line]) + "\n"
+    found = [(row["address"], row["time"]) for row in read(source, folder, content.encode())]
+    good = ("::1", 1_782_886_364)
+    broken = {"json": (None, None), "w3c": ("::1", None)}
+    assert found == [good, broken.get(kind, good), good]
+
+
+def test_nuls_before_an_account_are_no_part_of_it(folder: Path) -> None:
+    text = "account,time,target,method,status\n\0\0nl-7,1782886364,/,GET,200\n"
+    assert read(csv_source(), folder, text.encode(), "a.csv")[0]["account"] == "nl-7"
+
+
+OTHERS: dict[str, Callable[[bytes], bytes]] = {
+    "compressed with bzip2": bz2.compress,
+    "compressed with xz": lzma.compress,
+    "compressed with zip": lambda text: b"PK\x03\x04\x14\0" + text,
+    "compressed with lz4": lambda text: b"\x04\x22\x4d\x18" + text,
+    "UTF-16": lambda text: text.decode().encode("utf-16"),
+    "UTF-16 ": lambda text: text.decode().encode("utf-16-le"),
+    "UTF-16  ": lambda text: text.decode().encode("utf-16-be"),
+    "UTF-32": lambda text: text.decode().encode("utf-32"),
+    "of UTF-16 or UTF-32": lambda text: gzip.compress(text.decode().encode("utf-16")),
+}
+
+
+@pytest.mark.parametrize("kind", REQUEST)
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_not_read_is_told_by_name_with_what_to_do(folder: Path, kind: str, other: str) -> None:
+    source, text = REQUEST[kind]
+    with pytest.raises(SourceError, match=rf"a\.log: is .*{other.strip()}.*; (decompress it|convert it)"):
+        read(source, folder, OTHERS[other](text.encode()))
+
+
 # ---- moments --------------------------------------------------------------------------------------------------------
 
 
@@ -552,6 +749,129 @@ def test_no_file_is_counted_twice(tmp_path: Path) -> None:
             workbook.collect(Params.load(tmp_path / "params"), Q3)
         file.write_text(file.read_text().replace(f", {{kind: access_log, path: {other}}}", ""))
     assert (params.confidential(Q3) / "collect.json").read_bytes() == before
+
+
+def test_every_name_of_a_file_is_that_file(tmp_path: Path) -> None:
+    params = company(tmp_path, people(12))
+    logs = tmp_path / "logs"
+    (logs / "b.log").hardlink_to(logs / "a.log")
+    (logs / "c.log").symlink_to("a.log")
+    assert [p.name for p in sources.find(AccessLog(path="logs/*.log"), params, Q3).paths] == ["a.log"]
+    assert [p.name for p in sources.find(AccessLog(path=f"file://{logs}/*.log"), params, Q3).paths] == ["a.log"]
+    (logs / "2026-07-01-2026-07-02.txt").write_text("\n")
+    (logs / "2026-07-03.txt").hardlink_to(logs / "2026-07-01-2026-07-02.txt")
+    daily = AccessLog(path="logs/*{date}*.txt", allow_missing_days=True)
+    assert len(sources.find(daily, params, Q3).paths) == 1
+    file = tmp_path / "params" / "company.yaml"
+    plain = file.read_text()
+    for other in ("logs/b.log", f"'file://{logs}/b.log'"):
+        one = "{kind: access_log, path: logs/a.log}"
+        two = f"[{one}, {{kind: access_log, path: {other}}}]"
+        file.write_text(plain.replace("[{kind: access_log, path: logs/*.log}]", two))
+        with pytest.raises(SourceError, match=r"b\.log stands in sources 0 and 1, and its lines would count twice"):
+            sources.find_all(Params.load(tmp_path / "params"), Q3)
+
+
+@pytest.mark.parametrize("paths", [["logs/a.log*"], ["logs/a.log", "logs/*.gz"], ["file://{root}/logs/*"]])
+def test_a_log_beside_its_own_compressed_copy_is_an_error(tmp_path: Path, paths: list[str]) -> None:
+    company(tmp_path, people(12))
+    (tmp_path / "logs" / "a.log.gz").write_bytes(gzip.compress((tmp_path / "logs" / "a.log").read_bytes()))
+    file = tmp_path / "params" / "company.yaml"
+    given = ", ".join(f"{{kind: access_log, path: '{path.format(root=tmp_path)}'}}" for path in paths)
+    file.write_text(file.read_text().replace("{kind: access_log, path: logs/*.log}", given))
+    with pytest.raises(SourceError, match=r"a\.log stands beside a\.log\.gz, .* would count twice; take one"):
+        workbook.collect(Params.load(tmp_path / "params"), Q3)
+
+
+@pytest.mark.parametrize("when", ["found", "known"])
+def test_a_log_that_goes_while_it_is_collected_is_told_with_what_to_do(
+    tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = company(tmp_path, people(12))
+    step = {"found": (sources, "find_all"), "known": (collection, "_inputs")}[when]
+    before = getattr(*step)
+
+    def found(*given: Any) -> Any:
+        made = before(*given)
+        (tmp_path / "logs" / "a.log").unlink()
+        return made
+
+    monkeypatch.setattr(*step, found)
+    with pytest.raises(
+        SourceError, match=r"a\.log: has gone since it was found; collect again where logs were rotated"
+    ):
+        workbook.collect(params, Q3)
+    for read_again in (sources.fingerprint, sources.logs.is_plain, sources.logs.identity):
+        with pytest.raises(SourceError, match=r"a\.log: has gone since it was found"):
+            read_again(tmp_path / "logs" / "a.log")
+    with pytest.raises(SourceError, match=r"a\.log: has gone since it was found"):
+        content(tabular.Parquet(kind="parquet", path="x"), Files([tmp_path / "logs" / "a.log"]))
+
+
+@pytest.mark.parametrize("path", ["logs/*.log", "logs/current.log", "logs/{date}.log"])
+def test_a_link_to_a_log_that_is_not_there_is_an_error(tmp_path: Path, path: str) -> None:
+    params = company(tmp_path, people(12))
+    name = path.removeprefix("logs/").replace("{date}", "2026-07-05").replace("*", "current")
+    (tmp_path / "logs" / name).symlink_to("gone.log")
+    with pytest.raises(
+        SourceError, match=rf"{re.escape(name)} is a link to a file that is not there; restore the file"
+    ):
+        sources.find(AccessLog(path=path, allow_missing_days=True), params, Q3)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "told"),
+    [
+        ("{kind: access_log, path: b.log}", '{"a": 1}\n\n', "line 1: nothing of a request stands where"),
+        ("{kind: access_log, path: b.log}", people(1, "no-path")[0] + "\n", "line 1: its target is no path"),
+        (
+            "{kind: access_log, path: b.log, log_format: '$remote_addr|$time_local|$request|$status'}",
+            people(1)[0] + "\n",
+            "line 1: nothing of a request",
+        ),
+        ("{kind: json_lines, preset: nginx, path: b.log}", people(1)[0] + "\n", "line 1: nothing of a request stands"),
+        ("{kind: csv, path: b.log}", "account,time,target,method,status\na,now,/,GET,200\n", "line 2: its time is no"),
+        ("{kind: csv, path: b.log}", "account,time,target,method,status\na,5,/,GET,99\n", "line 2: its status is no"),
+        ("{kind: csv, path: b.log}", "account,time,target,method,status\n,5,/,GET,200\n", "line 2: it has neither"),
+        (
+            "{kind: w3c, path: b.log}",
+            "#Version: 1\n#Fields: date time c-ip cs-method cs-uri-stem sc-status\n2026-07-01 06:12:44 ::1 - /a 200\n",
+            "line 3: it has no method",
+        ),
+        (
+            "{kind: duckdb, fill: {method: GET, status: '200'}, query: "
+            "\"SELECT '::1' AS address, 'now' AS time, '/' AS target\"}",
+            "",
+            "row 1: its time is no moment",
+        ),
+    ],
+)
+def test_a_source_of_which_every_line_is_broken_is_an_error(tmp_path: Path, source: str, text: str, told: str) -> None:
+    params = company(tmp_path, people(12))
+    workbook.collect(params, Q3)
+    before = (params.confidential(Q3) / "collect.json").read_bytes()
+    (tmp_path / "b.log").write_text(text)
+    file = tmp_path / "params" / "company.yaml"
+    one = "{kind: access_log, path: logs/*.log}"
+    file.write_text(file.read_text().replace(one, f"{one}, {source}"))
+    with pytest.raises(SourceError) as raised:
+        workbook.collect(Params.load(tmp_path / "params"), Q3)
+    assert "sources.technical.1: every line is broken (" in str(raised.value)
+    assert f" the first at {told}" in str(raised.value)
+    assert "say what format they have (kind, log_format, columns)" in str(raised.value)
+    assert "::1" not in str(raised.value)
+    assert (params.confidential(Q3) / "collect.json").read_bytes() == before
+
+
+def test_a_file_of_broken_lines_among_good_ones_is_a_note(tmp_path: Path) -> None:
+    params = company(tmp_path, people(12))
+    (tmp_path / "logs" / "b.log").write_text("{}\n" * 3)
+    (tmp_path / "logs" / "c.log").write_text("")
+    note = "b.log: every line is broken, the first at line 1: nothing of a request stands where the source says"
+    record = workbook.collect(params, Q3)
+    assert (note in record["notes"], record["account"]["broken"]) == (True, 3)
+    (tmp_path / "logs" / "d.log").write_text(people(1)[0] + "\n")
+    assert note in workbook.collect(params, Q3)["notes"]  # also where the file is known
 
 
 def test_several_sources_of_a_quarter_are_one_account(tmp_path: Path) -> None:
@@ -641,6 +961,8 @@ def test_a_kind_of_ones_own_is_one_registration(tmp_path: Path) -> None:
         ("{kind: parquet, path: x, columns: {adress: ip}}", r"technical.0.columns.adress"),
         ("{kind: csv, path: x, time_zone: Helsinki}", r"technical.0.time_zone: is 'Helsinki'; .* IANA"),
         ("{kind: csv, path: x, columns: {status: s}, fill: {status: '1'}}", "status stands in columns and in fill"),
+        ("{kind: csv, path: x, separator: 'ä'}", r"technical.0.separator: is 'ä'; it must be one ASCII character"),
+        ("{kind: csv, path: x, separator: '||'}", r"technical.0.separator: is '\|\|'; it must be one ASCII character"),
         ("{kind: access_log, path: x, secret: 5}", r"technical.0.secret: no such parameter"),
         ("{kind: access_log}", r"technical.0.path: is missing"),
         ("{kind: postgresql, query: SELECT 1, uri: 'host=db password=hunter2'}", r"technical.0: holds a password"),

@@ -209,8 +209,11 @@ def _data(params: Params, period: Period, inputs: list[dict[str, Any]]) -> str:
 
 
 def _stat(path: Any) -> tuple[int, int]:
-    stat = path.stat() if path.exists() else None
-    return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _state_of_requests(params: Params, period: Period) -> str:
@@ -335,10 +338,10 @@ def _write_frame(path: Path, frame: pl.DataFrame) -> None:
     path.chmod(0o600)
 
 
-def _input(params: Params, path: Any, fingerprint: str | None = None) -> dict[str, Any]:
+def _input(params: Params, path: Any, size: int | None = None, fingerprint: str | None = None) -> dict[str, Any]:
     return {
         "file": os.path.relpath(path, params.root) if isinstance(path, Path) else str(path),
-        "bytes": path.stat().st_size,
+        "bytes": path.stat().st_size if size is None else size,
         "fingerprint": fingerprint or sources.fingerprint(path),
     }
 
@@ -432,6 +435,7 @@ def _read(
         read([file for file in inputs if (hits.days[file.number] & mixed).any()], mixed)
     store.keep()
     store.keep_marks({file.name: seen[file.number] if file.new else None for file in inputs})
+    notes = _all_broken(found, inputs, hits)
     account = {"read": int(hits.accounts.sum())}
     account |= dict(zip(("used", *technical.REASONS), hits.accounts.sum(axis=0).tolist(), strict=True))
     if account["read"] == account["outside period"] + account["broken"]:
@@ -439,7 +443,6 @@ def _read(
             f"no line of {period.label} among the {account['read']:,} lines read ({account['broken']:,} broken); "
             "is it the right period, and are these the right logs (sources.technical)?"
         )
-    notes: list[str] = []
     for _, some in found:
         if some.missing_days:
             notes.append(f"no log for {len(some.missing_days)} days: {', '.join(map(str, some.missing_days))}")
@@ -447,13 +450,35 @@ def _read(
     notes += [f"{file.path.name} is cut short: read up to the cut" for file in inputs if file.cut_short]
     if not mmdb:
         notes.append("countries: none were looked up (sources.countries.none)")
-    told = [_input(params, file.path, file.fingerprint) for file in inputs if not file.rows]
+    told = [_input(params, file.path, file.size, file.fingerprint) for file in inputs if not file.rows]
     told += [_input(params, params.path(mmdb))] if mmdb else []
     told += sources.asked(found)
     return {
         "period": period.label, "all_lines": account | dict.fromkeys(exclusions.REASONS, 0), "technical_inputs": told,
         "notes": notes, "files": [file.record(hits) for file in inputs], "all_data": _data(params, period, told),
     }  # fmt: skip
+
+
+def _all_broken(found: Found, inputs: list[_Input], hits: technical.Hits) -> list[str]:
+    """A note for each file of which every line is broken. Raises SourceError for a source of such files alone."""
+    read = hits.accounts.sum(axis=1)
+    broken = hits.accounts[:, ("used", *technical.REASONS).index("broken")]
+    notes: list[str] = []
+    for number, (source, _) in enumerate(found):
+        some = [file for file in inputs if file.source is source and read[file.number]]
+        for file in some:
+            if broken[file.number] < read[file.number]:
+                continue
+            why = sources.why_broken(source, file.rows or sources.Files([file.path]))
+            if all(broken[f.number] == read[f.number] for f in some):
+                where = file.rows.where if file.rows else file.path
+                count = sum(read[f.number] for f in some)
+                raise sources.SourceError(
+                    f"sources.technical.{number}: every line is broken ({count:,}), of {where} the first at {why}; say "
+                    "what format they have (kind, log_format, columns), or take the source out"
+                )
+            notes.append(f"{file.path.name}: every line is broken, the first at {why}")
+    return notes
 
 
 @dataclass

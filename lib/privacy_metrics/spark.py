@@ -131,7 +131,7 @@ class Job:
 def parts(source: Source, path: Any, number: int, size: int) -> list[Part]:
     """The parts that tasks read of a file: a plain combined log is cut, anything else is one task's."""
     plain = isinstance(source, AccessLog) and formats.combined(source) is not None and isinstance(path, Path)
-    if not plain or size <= PART or logs.is_compressed(path):
+    if not plain or size <= PART or not logs.is_plain(path):
         return [Part(number, -1, size)]
     return [Part(number, start, min(PART, size - start)) for start in range(0, size, PART)]
 

@@ -7,15 +7,15 @@ one, and the parameters know it by its name from then on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
 
 from ..params import SOURCES, AccessLog, Params, Period, Source
-from . import databases, formats, json_lines, logs, records, tabular, w3c
+from . import combined, databases, formats, json_lines, logs, records, tabular, w3c
 from .combined import PARSED as PARSED
 from .combined import Lines as Lines
 from .databases import Rows as Rows
@@ -55,16 +55,26 @@ def find(source: Source, params: Params, period: Period) -> Files:
 
 
 def find_all(params: Params, period: Period) -> list[tuple[Source, Files]]:
-    """Each source of technical data with what holds ``period``; SourceError also where two sources have one file."""
+    """Each source of technical data with what holds ``period``.
+
+    Raises SourceError also where two sources have one file, and for a log beside its own compressed copy.
+    """
     found = [(source, find(source, params, period)) for source in params.sources.technical]
-    first: dict[Any, int] = {}
+    first: dict[Hashable, int] = {}
+    whole: dict[str, Any] = {}
     for number, (_, files) in enumerate(found):
         for path in files.paths:
-            other = first.setdefault(path.resolve() if isinstance(path, Path) else str(path), number)
+            other = first.setdefault(logs.identity(path), number)
             if other != number:
                 raise SourceError(
                     f"sources.technical: {path.name} stands in sources {other} and {number}, and its lines would count "
                     "twice; narrow the path of one of them"
+                )
+            copy = whole.setdefault(str(path).removesuffix(".gz").removesuffix(".zst"), path)
+            if copy is not path:
+                raise SourceError(
+                    f"sources.technical: {copy} stands beside {path.name}, which is the same log compressed or not, "
+                    "and its lines would count twice; take one of them away, or narrow the path"
                 )
     return found
 
@@ -79,6 +89,27 @@ def read(source: Source, files: Files) -> Iterator[Lines]:
     if isinstance(files, Rows):
         return (Lines.of(frame) for frame in KINDS[source.kind].read(source, files) if frame.height)
     return map(Lines.of, records.gathered(_by_file(source, files)))
+
+
+def why_broken(source: Source, files: Files) -> str:
+    """Where the first of lines that are all broken stands, and why it is no request; nothing of it is quoted."""
+    row = next(iter(read(source, files))).frame().row(0, named=True)
+    if isinstance(files, Rows) or isinstance(source, tabular.Parquet):
+        at = "row 1"
+    elif isinstance(source, w3c.W3C):
+        lines = combined.split(next(logs.blocks(Files(files.paths))))
+        at = f"line {1 + (~lines.str.starts_with('#')).arg_true()[0]}"
+    else:
+        at = f"line {2 if isinstance(source, tabular.Csv) else 1}"
+    reasons = {
+        "nothing of a request stands where the source says": not any(row.values()),
+        "it has neither address nor account": not (row["address"] or row["account"]),
+        "it has no method": not row["method"],
+        "its target is no path": not re.match(r"/|https?://|\*$", row["target"] or ""),
+        "its status is no number from 100 to 599": not 100 <= (row["status"] or 0) <= 599,
+        "its time is no moment": True,
+    }
+    return f"{at}: {next(reason for reason, found in reasons.items() if found)}"
 
 
 def _by_file(source: Source, files: Files) -> Iterator[pl.DataFrame]:

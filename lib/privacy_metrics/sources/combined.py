@@ -34,8 +34,10 @@ TEXTS = tuple(name for name, kind in PARSED.items() if kind == pl.String)
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _COMBINED = (
-    rf"^(\S+) \S+ (.+?) \[([^\]]+)\] {_QUOTED} (\d{{3}}) (?:\d+|-)(?: {_QUOTED} {_QUOTED}(?: {_QUOTED})?.*)?\r?$"
+    rf"^\x00*([!-~]+) \S+ (.+?) \[([^\]]+)\] {_QUOTED} (\d{{3}}) (?:\d+|-)"
+    rf"(?: {_QUOTED} {_QUOTED}(?: {_QUOTED})?.*)?\r?$"
 )
+"""NULs before a line are what a log has that was truncated while its server went on writing where it was."""
 _REQUEST = r"^(\S+) (\S.*?)(?: (HTTP/[0-9.]+))?$"
 _STAMP = " [01/Jul/2026:09:12:44 +0300] "
 _MONTHS = {

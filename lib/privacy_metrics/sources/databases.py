@@ -24,7 +24,7 @@ from pydantic import Field
 
 from ..params import Columns, Database, DuckDB, Params, Period, PostgreSQL, RegisterInput, SQLite
 from .logs import Files, SourceError
-from .records import BATCH, locate, parsed
+from .records import BATCH, locate, parsed, plain
 
 
 class Query(Columns):
@@ -150,17 +150,22 @@ def read(
         with run(connection, f"SELECT {fields} FROM {inner}", given) as batches:
             yield pl.DataFrame(pl.from_arrow(batches.schema.empty_table()))  # the columns, where there is no row
             for batch in batches:
-                yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+                yield _frame(batch, where)
 
 
 def bound(query: str, parameters: Mapping[str, Any], where: str) -> tuple[str, list[str]]:
     """``query`` with each ``$name`` outside texts and comments between NULs, and the names in order of first use.
 
-    Raises DatabaseError for a name that is no parameter.
+    Raises DatabaseError for a name that is no parameter, and for several statements, of which a later one could write.
     """
     used: dict[str, None] = {}
+    comment = r"--[^\n]*|/\*.*?\*/"
 
     def place(match: re.Match[str]) -> str:
+        if match[0] == ";":
+            if re.sub(comment, "", match.string[match.end() :], flags=re.DOTALL).strip("; \t\r\n"):
+                raise DatabaseError(f"{where}: holds several statements; give one, a SELECT")
+            return ""
         name = match["name"]
         if not name:
             return match[0]
@@ -170,9 +175,23 @@ def bound(query: str, parameters: Mapping[str, Any], where: str) -> tuple[str, l
         used[name] = None
         return f"\0{name}\0"
 
-    passed = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
-    text = re.sub(rf"{passed}|(?<!\w)\$(?P<name>[A-Za-z_]\w*)", place, query.replace("\0", ""), flags=re.DOTALL)
-    return text.strip().rstrip(";"), list(used)
+    text = r"(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+    found = rf"{text}|{comment}|;|(?<!\w)\$(?P<name>[A-Za-z_]\w*)"
+    return re.sub(found, place, query.replace("\0", ""), flags=re.DOTALL).strip(), list(used)
+
+
+def _frame(batch: pa.RecordBatch, where: str) -> pl.DataFrame:
+    """The rows of a batch. Raises DatabaseError for a moment that is none of the calendar's, such as infinity."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        held = plain(column)
+        if held.null_count() > column.null_count:
+            raise DatabaseError(
+                f"{where}: column {name} holds a moment outside the years 1 to 9999, as infinity is; leave such rows "
+                "out in the query, or give NULL for it"
+            )
+        columns[name] = held
+    return pl.DataFrame(columns)
 
 
 def _field(name: str, kind: pa.DataType, all_text: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 
@@ -63,6 +64,9 @@ _WRITTEN_TIMES = ("%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M
 
 _TIGHT = {"address": r"\S+?", "status": r"\d{3}", "method": r"\S+?"}
 """Fields that can't be anything: a cut is checked against these."""
+_IPV4 = r"\d+(?:\.\d+){3}"
+_BEFORE_COLON = rf"{_IPV4}|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|\S+?"
+"""An address before a colon, as a port has one: an address of IPv6, which has colons itself, ends at the last."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,15 @@ def notes(source: AccessLog) -> list[str]:
 def compile_format(form: str) -> list[Token]:
     """The fixed texts and variables of a ``log_format``, in turn.
 
-    Raises SourceError for two variables with nothing between them, a directive that is not known, and a format that
-    lacks a time, a request, a status or an address.
+    Raises SourceError for two variables with nothing between them, a directive that is not known, a format that lacks a
+    time, a request, a status or an address, and more of a configuration file than the format.
     """
+    form = form.strip("\r\n")
+    paste = "paste only what stands between its quotes, parts of several lines joined"
+    if directive := re.match(r"\s*(log_format|access_log|LogFormat|TransferLog|CustomLog)\s", form, re.IGNORECASE):
+        raise _wrong(f"is a whole {directive[1]} directive; {paste}")
+    if "\n" in form or re.search(r"^\s*'[^']*'\s*;?\s*$|'\s*;\s*$", form):
+        raise _wrong(f"has the quotes of a configuration file around it; {paste}")
     # A configuration file writes a quote within quotes as \"; a tab as \t.
     form = form.replace('\\"', '"').replace("\\t", "\t")
     tokens = _apache(form) if re.search(r"%[a-zA-Z{<>!0-9]", form) and "$" not in form else _nginx(form)
@@ -210,6 +220,10 @@ class Cutter:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
         self.fields = [t.field for t in tokens if isinstance(t, Variable) and t.field]
+        self.tight = dict(_TIGHT)
+        for token, after in pairwise(tokens):
+            if isinstance(token, Variable) and token.field == "address" and str(after).startswith(":"):
+                self.tight["address"] = _IPV4  # any other is left to the expression
         self.expression = "^" + "".join(map(self._pattern, range(len(tokens)))) + "$"
         # The tokens between the quotes: as many quotes in a line, and the parts between them are the format's.
         self.pieces: list[list[Token]] = [[]]
@@ -238,7 +252,7 @@ class Cutter:
         fields: dict[str, pl.Series] = {}
         for part, piece in zip(parts, self.pieces, strict=True):
             fits = self._cut(part, piece, fields, fits)
-        for name, check in _TIGHT.items():
+        for name, check in self.tight.items():
             if name in fields:
                 fits = fits & fields[name].str.contains(f"^{check}$")
         frame = pl.DataFrame([fields[name].alias(name) for name in self.fields])
@@ -283,7 +297,9 @@ class Cutter:
             return re.escape(token)
         before = self.tokens[at - 1] if at else ""
         after = self.tokens[at + 1] if at + 1 < len(self.tokens) else ""
-        if token.field in _TIGHT:
+        if token.field == "address" and str(after).startswith(":"):
+            pattern = _BEFORE_COLON
+        elif token.field in _TIGHT:
             pattern = _TIGHT[token.field]
         elif str(before).endswith('"') and str(after).startswith('"'):
             pattern = r'(?:[^"\\]|\\.)*'

@@ -9,11 +9,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import sys
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from io import BufferedReader
@@ -58,7 +60,7 @@ def find(source: LogFiles, params: Params, period: Period) -> Files:
     Raises SourceError when nothing is found, or when a day of the period has no file and that is not allowed.
     """
     if "{date}" not in source.path:
-        paths = _glob(params, source.path)
+        paths = _once(_glob(params, source.path))
         if not paths:
             raise SourceError(f"sources.technical.path: {source.path}: no such file in {params.root}")
         return Files(paths)
@@ -75,7 +77,7 @@ def find(source: LogFiles, params: Params, period: Period) -> Files:
             f"sources.technical.path: {source.path}: no file for {days}; "
             "restore it, or set allow_missing_days: true to report without these days"
         )
-    return Files([path for day in around for path in by_day[day]], missing)
+    return Files(_once(path for day in around for path in by_day[day]), missing)
 
 
 def _glob(params: Params, pattern: str) -> list[Any]:
@@ -84,20 +86,57 @@ def _glob(params: Params, pattern: str) -> list[Any]:
 
         return [*stores.find(pattern)]
     path = params.path(pattern)
-    if not any(c in pattern for c in "*?["):
-        return [path] if path.is_file() else []
     anchor = Path(path.anchor)
-    once: dict[Path, Path] = {}  # a link beside its file, as a log's current name is, is no other file
-    for found in sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file()):
-        once.setdefault(found.resolve(), found)
+    named = sorted(anchor.glob(str(path.relative_to(anchor)))) if any(c in pattern for c in "*?[") else [path]
+    if lost := [p for p in named if p.is_symlink() and not p.exists()]:
+        raise SourceError(
+            f"sources.technical.path: {lost[0]} is a link to a file that is not there; restore the file, or take the "
+            "link away"
+        )
+    return [p for p in named if p.is_file()]
+
+
+def _once(paths: Iterable[Any]) -> list[Any]:
+    """Each file under the first of its names: a link beside its file, as a log's current name is, is no other file."""
+    once: dict[Hashable, Any] = {}
+    for path in paths:
+        once.setdefault(identity(path), path)
     return [*once.values()]
 
 
+def identity(path: Any) -> Hashable:
+    """What the names of one file have in common, links and ``file://`` among them, and those of two do not."""
+    local = path if isinstance(path, Path) else path.local
+    if local is None:
+        return str(path)
+    with reading(path):
+        found = local.stat()
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def reading(path: Any) -> Iterator[None]:
+    """What the system says of a file becomes a SourceError with what to do, also of one that has gone since found."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError(
+            f"{path}: has gone since it was found; collect again where logs were rotated, or restore the file"
+        ) from None
+    except (OSError, zlib.error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
+
+
 def fingerprint(path: Any) -> str:
-    """SHA-256 over a file's size and its first and last MiB: tells a changed log without reading all of it again."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
+    """SHA-256 over a file's size and its first and last MiB: tells a changed log without reading all of it again.
+
+    Raises SourceError, with the file's name, for one that cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.sha256(str(size).encode())
         digest.update(file.read(1 << 20))
         if size > 2 << 20:
             file.seek(-(1 << 20), 2)
@@ -213,33 +252,68 @@ def _blocks(files: Files) -> Iterator[_Block]:
 def _chunks(path: Any, files: Files, free: Callable[[], memoryview]) -> Iterator[int]:
     """Reads a file to where ``free`` says, bit by bit; gives how many bytes each time."""
     before = files.done
-    try:
-        with path.open("rb") as raw:
+    with reading(path), path.open("rb") as raw:
+        size = raw.seek(0, 2)
+        raw.seek(0)
+        try:
             content = _opened(raw)
-            while length := content.readinto1(free()):
+            length = _begun(content, free())
+            while length:
                 files.done = before + raw.tell()
                 yield length
-    except EOFError:
-        files.cut_short.append(path)
-    except (OSError, zlib.error) as error:
-        if "Truncated compressed stream" in str(error):  # what pyarrow says of zstd
+                length = content.readinto1(free())
+        except EOFError:
             files.cut_short.append(path)
-            return
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise SourceError(f"{path}: not readable ({reason}); restore the file, or take it out of the source") from None
-    files.done = before + path.stat().st_size
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from None
+        except OSError as error:
+            if "Truncated compressed stream" not in str(error):  # what pyarrow says of zstd
+                raise
+            files.cut_short.append(path)
+    files.done = before + size
+
+
+_FIRST = {
+    "gzip": rb"\x1f\x8b",
+    "zstd": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18",  # the second is a frame to skip, which pzstd begins with
+    "bzip2": rb"BZh[1-9][1\x17]",
+    "xz": rb"\xfd7zXZ",
+    "zip": rb"PK[\x03\x05]",
+    "lz4": rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18",
+}
+"""What the first bytes of compressed files are; the first two kinds are read."""
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some programs begin UTF-8 with."""
+_WIDE = rb"(?s)\xff\xfe|\xfe\xff|\0\0\xfe\xff|[^\0]\0.\0|\0[^\0]\0[^\0]"
+"""What text of UTF-16 and UTF-32 begins with, with or without a mark."""
 
 
 def _opened(raw: BufferedReader) -> Any:
     """The content of a file, decompressed where its first bytes say so, whatever it is called."""
-    first = raw.peek(4)[:4]
-    if first[:2] == b"\x1f\x8b":
+    first = raw.peek(6)[:6]
+    kind = next((name for name, begins in _FIRST.items() if re.match(begins, first)), None)
+    if kind == "gzip":
         return gzip.GzipFile(fileobj=raw)
-    if first == b"\x28\xb5\x2f\xfd":
+    if kind == "zstd":
         return _Zstd(pa.CompressedInputStream(raw, "zstd"))
+    if kind:
+        raise SourceError(f"is compressed with {kind}, which is not read; decompress it, or use gzip or zstd")
     if first and Path(raw.name).suffix in (".gz", ".zst"):
         raise OSError(f"its content is not what its name {Path(raw.name).suffix} says")
     return raw
+
+
+def _begun(content: Any, room: memoryview) -> int:
+    """Reads the first bytes of a file's text without a byte order mark; gives how many."""
+    length = 0
+    while length < 4 and (more := content.readinto1(room[length:])):
+        length += more
+    if re.match(_WIDE, room[: min(length, 4)]):
+        raise SourceError("is text of UTF-16 or UTF-32, and UTF-8 is read; convert it (iconv -f UTF-16 -t UTF-8)")
+    if room[: min(length, 3)] != _MARK:
+        return length
+    room[: length - 3] = bytes(room[3:length])
+    return length - 3
 
 
 class _Zstd:
@@ -251,11 +325,11 @@ class _Zstd:
         return self.stream.readinto(free[: 1 << 16])
 
 
-def is_compressed(path: Path) -> bool:
-    """Whether a file's first bytes are those of gzip or zstd."""
-    with path.open("rb") as file:
-        first = file.read(4)
-    return first[:2] == b"\x1f\x8b" or first == b"\x28\xb5\x2f\xfd"
+def is_plain(path: Path) -> bool:
+    """Whether a file is UTF-8 as it stands: neither compressed, nor with a byte order mark."""
+    with reading(path), path.open("rb") as file:
+        first = file.read(6)
+    return not (first.startswith(_MARK) or any(re.match(begins, first) for begins in (*_FIRST.values(), _WIDE)))
 
 
 def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[Lines]:
@@ -264,17 +338,14 @@ def read_part(path: Path, start: int, size: int, *, language: bool) -> Iterator[
     Read part by part, every line of a file is read once. Raises SourceError for a file that cannot be read.
     """
     heads = Heads()
-    try:
-        with path.open("rb") as file:
-            if start:  # a line that begins at the first byte is this part's, one that began before is not
-                file.seek(start - 1)
-                file.readline()
-            while (left := start + size - file.tell()) > 0:
-                block = file.read(min(left, BLOCK))
-                if not block:
-                    return
-                if not block.endswith(b"\n"):
-                    block += file.readline()
-                yield parse(block, language=language, heads=heads)
-    except OSError as error:
-        raise SourceError(f"{path}: not readable ({error.strerror}); restore the file") from None
+    with reading(path), path.open("rb") as file:
+        if start:  # a line that begins at the first byte is this part's, one that began before is not
+            file.seek(start - 1)
+            file.readline()
+        while (left := start + size - file.tell()) > 0:
+            block = file.read(min(left, BLOCK))
+            if not block:
+                return
+            if not block.endswith(b"\n"):
+                block += file.readline()
+            yield parse(block, language=language, heads=heads)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 import polars as pl
+import pyarrow as pa
 
 from ..params import FIELDS, Columns
 from .logs import SourceError
@@ -14,21 +15,33 @@ NAMES: tuple[str, ...] = get_args(FIELDS)
 BATCH = 200_000
 """Rows of a batch, about: small files are put together up to this."""
 
+_CALENDAR = (-62_135_596_800, 253_402_300_799)
+"""The first and the last second of the years 1 to 9999: what stands for infinity lies beyond."""
 _ISO = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d+)? ?(?:Z|[+-][01]\d(?::?[0-5]\d)?)?$"
+_FORWARDED = r"^(?:\d+(?:\.\d+){3}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
+"""An entry of X-Forwarded-For that is an address."""
+_PLAIN = r"^(?:[0-9.]+|[0-9A-Fa-f:]+)$"
+_UNTOLD = r"""^(?:(?i:unknown)$|[_"'\\])|[^!-~]"""
+"""What stands for an address that a proxy does not tell (RFC 7239 §6.2, §6.3), or has what no address has."""
 _LOCAL = r"^\d\d/[A-Z][a-z]{2}/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-][01]\d[0-5]\d$"
 
 
 def locate(names: Iterable[str], source: Columns, where: str) -> dict[str, str]:
     """The column of each field of a request among ``names``.
 
-    Raises SourceError, which begins with ``where``, for a mapped column that is not there and for a field without which
-    a record is no request.
+    Raises SourceError, which begins with ``where``, for a mapped column that is not there or stands twice, and for a
+    field without which a record is no request.
     """
     names = list(names)
     named: dict[str, str] = {**dict(zip(NAMES, NAMES, strict=True)), **source.columns}
     found = {field: column for field, column in named.items() if column in names and field not in source.fill}
     problems = [
         f"column {column} (for {name}) is not there" for name, column in source.columns.items() if column not in names
+    ]
+    problems += [
+        f"column {column} (for {name}) stands twice; keep one of them"
+        for name, column in found.items()
+        if names.count(column) > 1
     ]
     have = {*found, *source.fill}
     if "request" in have:
@@ -46,6 +59,36 @@ def locate(names: Iterable[str], source: Columns, where: str) -> dict[str, str]:
     if problems:
         raise SourceError("\n".join(f"{where}: {problem}" for problem in problems))
     return found
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of Arrow holds texts, or bytes that are taken for text."""
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def plain(column: pa.Array) -> pl.Series:
+    """A column of Arrow as frames hold it: moments null outside the calendar, and bytes that are no UTF-8 replaced."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_timestamp(column.type):  # whose zone may be none; the values are of UTC anyway
+        unit = "ms" if column.type.unit == "s" else column.type.unit
+        column = column.cast(pa.timestamp(unit, "UTC" if column.type.tz else None))
+    elif is_text(column.type):
+        written = column.cast(pa.large_binary())
+        try:
+            column = written.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            texts = [None if value is None else value.decode("utf-8", "replace") for value in written.to_pylist()]
+            column = pa.array(texts, pa.large_string())
+    values = pl.Series(pl.from_arrow(column))
+    if isinstance(values.dtype, pl.Date):
+        first, last = (second // 86400 for second in _CALENDAR)
+    elif isinstance(values.dtype, pl.Datetime) and values.dtype.time_unit != "ns":  # these end in 2262
+        first, last = (second * {"ms": 1000, "us": 10**6}[values.dtype.time_unit] for second in _CALENDAR)
+    else:
+        return values
+    return values.set(~values.to_physical().is_between(first, last), None)
 
 
 def parsed(records: pl.DataFrame, source: Columns, found: Mapping[str, str], where: str) -> pl.DataFrame:
@@ -70,13 +113,12 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
         method, target = pl.coalesce(method, parts.field("1")), pl.coalesce(target, parts.field("2"))
     if "status" in fields.columns:
         status = pl.col("status").cast(pl.UInt16, strict=False)
-    address = text["address"].str.replace(r"^\[?([0-9A-Fa-f:.]+)\]:\d+$|^(\d+(?:\.\d+){3})(?::\d+|/32)$", "$1$2")
-    address = address.str.strip_suffix("/128")
+    address = text["address"]
     if proxies:
         entries = text["forwarded"].str.split(",")
         at = (entries.list.len().cast(pl.Int64) - proxies).clip(0)
-        entry = entries.list.get(at, null_on_oob=True).str.strip_chars()
-        address = pl.coalesce(pl.when(entry != "").then(entry), address)
+        entry = entries.list.get(at, null_on_oob=True).str.strip_chars().map_batches(_addresses, pl.String)
+        address = pl.coalesce(pl.when(entry.str.contains(_FORWARDED)).then(entry), address)
     frame = fields.select(
         address=address,
         account=text["account"],
@@ -111,7 +153,27 @@ def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _text(name: str) -> pl.Expr:
     value = pl.col(name).cast(pl.String, strict=False)
-    return pl.when(~value.is_in(["", "-"])).then(value)
+    value = pl.when(~value.is_in(["", "-"])).then(value)
+    bare = {"address": _addresses, "account": _without_nuls}.get(name)
+    return value.map_batches(bare, pl.String) if bare else value
+
+
+def _addresses(texts: pl.Series) -> pl.Series:
+    """Addresses without brackets, a port, the length that a database writes after them, and NULs before the line.
+
+    Null for what stands for none. Plain ones, which are nearly all, are only looked at.
+    """
+    odd = (~texts.str.contains(_PLAIN)).arg_true()
+    if not odd.len():
+        return texts
+    bare = r"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^(\d+(?:\.\d+){3})(?::\d+|/32)$"
+    found = texts.gather(odd).str.strip_chars_start("\0").str.replace(bare, "$1$2").str.strip_suffix("/128")
+    return texts.scatter(odd, found.set(found.str.contains(_UNTOLD), None))
+
+
+def _without_nuls(texts: pl.Series) -> pl.Series:
+    """Texts without NULs before them, of which there seldom are any."""
+    return texts.str.strip_chars_start("\0") if texts.str.contains("\0", literal=True).any() else texts
 
 
 def _seconds(time: pl.Series, zone: str | None, where: str) -> pl.Series:

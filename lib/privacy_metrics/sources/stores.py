@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -44,11 +44,13 @@ class Remote:
     def name(self) -> str:
         return PurePosixPath(self.key).name
 
+    @property
+    def local(self) -> Path | None:
+        """Where it is on this machine, of a file at file://."""
+        return Path(self.key) if isinstance(self.store, fs.LocalFileSystem) else None
+
     def stat(self) -> Stat:
         return self.found
-
-    def exists(self) -> bool:
-        return True
 
     def open(self, mode: str = "rb") -> BufferedReader:
         """Its content, sought and read like a file's."""

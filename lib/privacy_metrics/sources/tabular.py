@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import AfterValidator
 
 from ..params import Columns, LogFiles
 from . import logs
 from .combined import split
 from .logs import Files, SourceError
-from .records import BATCH, gathered, locate, parsed
+from .records import BATCH, gathered, is_text, locate, parsed, plain
 
 
 class Parquet(LogFiles, Columns):
@@ -25,39 +25,65 @@ class Parquet(LogFiles, Columns):
     kind: Literal["parquet"]
 
 
+def _separator(text: str) -> str:
+    if not re.fullmatch(r"[\x01-\x7f]", text) or text.isalnum() or text in '"\r\n':
+        raise ValueError('it must be one ASCII character that is no letter, digit, quote or line end: ",", ";", "\\t"')
+    return text
+
+
 class Csv(LogFiles, Columns):
     """CSV files with a header, plain or gzip or zstd: one line per request, and no field over several lines."""
 
     kind: Literal["csv"]
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    separator: Annotated[str, AfterValidator(_separator)] = ","
 
 
 def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
     """The rows of ``files`` in batches, columns PARSED; only the mapped columns are read.
 
-    Raises SourceError, with the file's name, for one that can't be read or lacks a column.
+    Raises SourceError, with the file's name, for one that can't be read, or whose columns are not what the fields need.
     """
     for path in files.paths:
-        try:
-            with path.open("rb") as raw:
+        with logs.reading(path), path.open("rb") as raw:
+            size = raw.seek(0, 2)
+            try:
                 file = pq.ParquetFile(raw)
                 found = locate(file.schema_arrow.names, source, str(path))
+                _check(file.schema_arrow, found, str(path))
                 columns = list(dict.fromkeys(found.values()))
                 for batch in file.iter_batches(BATCH, columns=columns):
-                    frame = pl.DataFrame(pl.from_arrow(batch))
+                    frame = pl.DataFrame({name: plain(batch.column(name)) for name in columns})
                     yield parsed(frame, source, found, str(path))
-        except (OSError, pa.ArrowException):
-            raise SourceError(
-                f"{path}: not readable as Parquet; restore the file, or take it out of the source"
-            ) from None
-        files.done += path.stat().st_size
+            except (OSError, pa.ArrowException):
+                raise SourceError(
+                    f"{path}: not readable as Parquet; restore the file, or take it out of the source"
+                ) from None
+        files.done += size
+
+
+def _check(schema: pa.Schema, found: dict[str, str], where: str) -> None:
+    """Raises SourceError for columns of types that their fields can't be read from."""
+    problems = []
+    for name, column in found.items():
+        kind = schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        moment = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+        allowed = {"time": "text, a number or a timestamp", "account": "text or a number", "status": "text or a number"}
+        if not (is_text(kind) or pa.types.is_null(kind) or (number and name in allowed) or (moment and name == "time")):
+            problems.append(
+                f"{where}: column {column} (for {name}) is {kind}; it must be {allowed.get(name, 'text')}: "
+                "write it so, or name another column (columns)"
+            )
+    if problems:
+        raise SourceError("\n".join(problems))
 
 
 def read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
     """The lines of ``files`` after each one's header in batches, columns PARSED.
 
     A line with an open quote, or with more or fewer fields than the header, is broken by itself. Raises SourceError for
-    a header that lacks a column.
+    a header that can't be read or lacks a column.
     """
     return gathered(_read_csv(source, files))
 
@@ -69,13 +95,24 @@ def _read_csv(source: Csv, files: Files) -> Iterator[pl.DataFrame]:
         for block in blocks:
             lines = split(block).str.strip_suffix("\r")
             if not names:
-                names = next(csv.reader([lines[0].removeprefix("\ufeff")], delimiter=source.separator), [])
+                names = _fields(lines[0], source.separator)
+                if not names:
+                    raise SourceError(
+                        f"{path}: line 1 is no header that can be read; it must name the columns, and lines must end "
+                        "with a line feed; add it, or end the lines so"
+                    )
                 found = locate(names, source, str(path))
-                if twice := sorted(name for name in set(found.values()) if names.count(name) > 1):
-                    raise SourceError(f"{path}: column {', '.join(twice)} stands twice; keep one of them")
                 lines = lines[1:]
             if lines.len():
                 yield parsed(rows(lines, names, source.separator), source, found, str(path))
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """The fields of a line of CSV as Python's reader finds them; none of one that it refuses (over 128 KB, say)."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def rows(lines: pl.Series, names: list[str], separator: str) -> pl.DataFrame:
@@ -91,7 +128,7 @@ def rows(lines: pl.Series, names: list[str], separator: str) -> pl.DataFrame:
         written = lines.str.contains(rf"^{field}(?:{re.escape(separator)}{field})*$")
         # Quotes where no CSV writer puts them: read line by line.
         for n in (whole & ~written & ~bare.str.contains('"', literal=True)).arg_true():
-            fields = next(csv.reader([lines[n]], delimiter=separator), [])
+            fields = _fields(lines[n], separator)
             if len(fields) == len(names):
                 odd[n] = [value or None for value in fields]
         whole = whole & written

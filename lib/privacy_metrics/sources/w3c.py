@@ -85,21 +85,27 @@ def _records(lines: pl.Series, names: list[str], source: W3C, where: str) -> pl.
         lacks.append("x-forwarded-for (for proxies)")
     if lacks:
         raise SourceError(f"{where}: its #Fields: line lacks {', '.join(lacks)}; log these fields too")
-    tabs = bool(lines.str.contains("\t", literal=True).any())
-    split = lines.str.splitn("\t" if tabs else " ", len(names) + 1).struct
-    whole = split.field(f"field_{len(names) - 1}").is_not_null() & split.field(f"field_{len(names)}").is_null()
-    fields = pl.select(pl.when(whole).then(split.field(f"field_{n}")).alias(name) for name, n in at.items())
+    tabs = lines.str.contains("\t", literal=True)  # each line by itself: one of junk may have what the others have not
+    row = pl.select(row=pl.int_range(lines.len())).to_series()
+    parts = [_cut(lines.filter(some), mark, at, len(names)) for mark, some in (("\t", tabs), (" ", ~tabs))]
+    fields = pl.concat(parts)[pl.concat([row.filter(tabs), row.filter(~tabs)]).arg_sort()]
     fields = fields.with_columns(time=pl.col("date") + "T" + pl.col("clock") + "Z")
     if "stem" in at:
         stem = pl.col("stem")
         if "query" in at:
             stem = stem + pl.when(~pl.col("query").is_in(["-", ""])).then("?" + pl.col("query")).otherwise(pl.lit(""))
         fields = fields.with_columns(target=stem)
-    for name in ("agent", "language", "forwarded"):
-        if name in at:
-            fields = fields.with_columns(_decoded(fields[name], tabs))
     fields = fields.drop("date", "clock", "stem", "query", strict=False)
     return settle(fields, where, proxies=source.proxies)
+
+
+def _cut(lines: pl.Series, mark: str, at: dict[str, int], count: int) -> pl.DataFrame:
+    """The fields of lines whose columns are parted by ``mark``; null where there are more or fewer than ``count``."""
+    split = lines.str.splitn(mark, count + 1).struct
+    whole = split.field(f"field_{count - 1}").is_not_null() & split.field(f"field_{count}").is_null()
+    fields = pl.select(pl.when(whole).then(split.field(f"field_{n}")).alias(name) for name, n in at.items())
+    encoded = [name for name in ("agent", "language", "forwarded") if name in at]
+    return fields.with_columns(_decoded(fields[name], mark == "\t") for name in encoded)
 
 
 def _decoded(values: pl.Series, percent: bool) -> pl.Series:
