@@ -496,8 +496,8 @@ def audit_tables(found: Audit, period: str) -> list[Cells]:
             widths | {TOTAL: [found.values]}, ["values"],
             "The interval of what a reader can compute, as a multiple of the width required"
             + ("." if found.exact else "; of so many values, it may be wider."),
-            *([f"What earlier publications tell whatever is withheld now is not required: so of {found.told:,} values."]
-              if found.told else []),
+            *([f"Earlier publications tell {found.told:,} values more closely, whatever is withheld now; of these no "
+               "more is required."] if found.told else []),
         ),
         _listed(
             period, "audit_tables", "What each table shows", "table", found.kept,
