@@ -457,7 +457,7 @@ class Programme:
                     if measure == "people":
                         # A part begins a session at midnight: it may be in another category than the whole one.
                         named = {d for d, c in zip(table.dimensions, cell, strict=True) if c != TOTAL}
-                        more = 0 if named <= {"area", "product", "action"} else midnight
+                        more = 0 if named <= OF_PAGES else midnight
                         *each, together = overlapping(key, keys)
                         rows += [row._replace(low=-more) for row in each] if more is not None else []
                         rows += [together] if covered else []

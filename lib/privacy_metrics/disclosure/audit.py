@@ -699,7 +699,7 @@ WIDE = (8, 24, 64)
 """How many variables of a row may change in the small programmes."""
 
 LARGE = 1000
-"""In components of more variables, a trial looks near the point only, and ends are found by interior points."""
+"""In components of more variables, a trial looks near the point only."""
 
 
 class _Attack:

@@ -117,15 +117,14 @@ def protect(
         _widen(system, open_, held, movers, required, of_cell, point)
         if open_ and held.sum() == before:
             _more(system, open_, held, free, of_cell, weight)
-        if open_ and held.sum() == before and not free[of_cell[told]].all():
+        if open_ and held.sum() == before:
+            if free[of_cell[told]].all():
+                raise DisclosureError(
+                    f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
+                    "fewer dimensions, or lower disclosure.protection"
+                )
             free[of_cell[told]] = True
             movers = {m: _Mover(system, m, point, of_cell, free, weight) for m in _measures(system)}
-            continue
-        if open_ and held.sum() == before:
-            raise DisclosureError(
-                f"{len(open_)} withheld values can be told too closely, and nothing more can be withheld: publish "
-                "fewer dimensions, or lower disclosure.protection"
-            )
     budget = EFFORT * len(system.value)
     # Every value that a cell was withheld for stays protected without it, or the cell stays withheld.
     for cell in sorted(np.flatnonzero(held & ~primary).tolist(), key=lambda c: -weight[c]):

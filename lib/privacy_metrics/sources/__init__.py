@@ -7,7 +7,6 @@ one, and the parameters know it by its name from then on.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -93,7 +92,7 @@ def read(source: Source, files: Files) -> Iterator[Lines]:
 
 def why_broken(source: Source, files: Files) -> str:
     """Where the first of lines that are all broken stands, and why it is no request; nothing of it is quoted."""
-    row = next(iter(read(source, files))).frame().row(0, named=True)
+    frame = next(iter(read(source, files))).frame()
     if isinstance(files, Rows) or isinstance(source, tabular.Parquet):
         at = "row 1"
     elif isinstance(source, w3c.W3C):
@@ -101,15 +100,7 @@ def why_broken(source: Source, files: Files) -> str:
         at = f"line {1 + (~lines.str.starts_with('#')).arg_true()[0]}"
     else:
         at = f"line {2 if isinstance(source, tabular.Csv) else 1}"
-    reasons = {
-        "nothing of a request stands where the source says": not any(row.values()),
-        "it has neither address nor account": not (row["address"] or row["account"]),
-        "it has no method": not row["method"],
-        "its target is no path": not re.match(r"/|https?://|\*$", row["target"] or ""),
-        "its status is no number from 100 to 599": not 100 <= (row["status"] or 0) <= 599,
-        "its time is no moment": True,
-    }
-    return f"{at}: {next(reason for reason, found in reasons.items() if found)}"
+    return f"{at}: {records.why_broken(frame)}"
 
 
 def _by_file(source: Source, files: Files) -> Iterator[pl.DataFrame]:

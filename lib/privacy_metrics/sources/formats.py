@@ -17,7 +17,7 @@ from ..params import AccessLog
 from . import logs
 from .combined import split
 from .logs import Files, SourceError
-from .records import settle
+from .records import IPV4, settle
 
 NAMED = {
     "combined": '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"',
@@ -64,8 +64,7 @@ _WRITTEN_TIMES = ("%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M
 
 _TIGHT = {"address": r"\S+?", "status": r"\d{3}", "method": r"\S+?"}
 """Fields that can't be anything: a cut is checked against these."""
-_IPV4 = r"\d+(?:\.\d+){3}"
-_BEFORE_COLON = rf"{_IPV4}|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|\S+?"
+_BEFORE_COLON = rf"{IPV4}|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|\S+?"
 """An address before a colon, as a port has one: an address of IPv6, which has colons itself, ends at the last."""
 
 
@@ -223,7 +222,7 @@ class Cutter:
         self.tight = dict(_TIGHT)
         for token, after in pairwise(tokens):
             if isinstance(token, Variable) and token.field == "address" and str(after).startswith(":"):
-                self.tight["address"] = _IPV4  # any other is left to the expression
+                self.tight["address"] = IPV4  # any other is left to the expression
         self.expression = "^" + "".join(map(self._pattern, range(len(tokens)))) + "$"
         # The tokens between the quotes: as many quotes in a line, and the parts between them are the format's.
         self.pieces: list[list[Token]] = [[]]

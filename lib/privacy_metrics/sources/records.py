@@ -18,12 +18,22 @@ BATCH = 200_000
 _CALENDAR = (-62_135_596_800, 253_402_300_799)
 """The first and the last second of the years 1 to 9999: what stands for infinity lies beyond."""
 _ISO = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d+)? ?(?:Z|[+-][01]\d(?::?[0-5]\d)?)?$"
-_FORWARDED = r"^(?:\d+(?:\.\d+){3}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
+IPV4 = r"\d+(?:\.\d+){3}"
+_FORWARDED = rf"^(?:{IPV4}|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$"
 """An entry of X-Forwarded-For that is an address."""
 _PLAIN = r"^(?:[0-9.]+|[0-9A-Fa-f:]+)$"
 _UNTOLD = r"""^(?:(?i:unknown)$|[_"'\\])|[^!-~]"""
 """What stands for an address that a proxy does not tell (RFC 7239 §6.2, §6.3), or has what no address has."""
 _LOCAL = r"^\d\d/[A-Z][a-z]{2}/\d{4}:[0-2]\d:[0-5]\d:[0-6]\d [+-][01]\d[0-5]\d$"
+
+_WHOLE = {
+    "it has neither address nor account": pl.col("address").is_not_null() | pl.col("account").is_not_null(),
+    "it has no method": pl.col("method").is_not_null(),
+    "its target is no path": pl.col("target").str.starts_with("/")
+    | pl.col("target").str.contains(r"^(?:https?://|\*$)"),
+    "its status is no number from 100 to 599": pl.col("status").is_between(100, 599),
+}
+"""What a request has beside its time, by what is said of a record that lacks it."""
 
 
 def locate(names: Iterable[str], source: Columns, where: str) -> dict[str, str]:
@@ -130,13 +140,17 @@ def settle(fields: pl.DataFrame, where: str, zone: str | None = None, proxies: i
         agent=text["agent"],
         language=text["language"],
     )
-    whole = (
-        (pl.col("target").str.starts_with("/") | pl.col("target").str.contains(r"^(?:https?://|\*$)"))
-        & pl.col("method").is_not_null()
-        & pl.col("status").is_between(100, 599)
-        & (pl.col("address").is_not_null() | pl.col("account").is_not_null())
-    )
+    whole = pl.all_horizontal(*_WHOLE.values())
     return frame.with_columns(time=pl.when(whole.fill_null(False)).then("time"))
+
+
+def why_broken(frame: pl.DataFrame) -> str:
+    """Why the first row of a frame with the columns PARSED is no request; nothing of it is quoted."""
+    first = frame.head(1)
+    if not any(first.row(0)):
+        return "nothing of a request stands where the source says"
+    has = first.select(whole.fill_null(False).alias(lack) for lack, whole in _WHOLE.items()).row(0, named=True)
+    return next((lack for lack, fine in has.items() if not fine), "its time is no moment")
 
 
 def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -166,7 +180,7 @@ def _addresses(texts: pl.Series) -> pl.Series:
     odd = (~texts.str.contains(_PLAIN)).arg_true()
     if not odd.len():
         return texts
-    bare = r"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^(\d+(?:\.\d+){3})(?::\d+|/32)$"
+    bare = rf"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^({IPV4})(?::\d+|/32)$"
     found = texts.gather(odd).str.strip_chars_start("\0").str.replace(bare, "$1$2").str.strip_suffix("/128")
     return texts.scatter(odd, found.set(found.str.contains(_UNTOLD), None))
 
