@@ -35,7 +35,7 @@ from browser import Opened
 from company import FIREFOX, company, line, people
 from privacy_metrics import charts, reports, tables, workbook
 from privacy_metrics.disclosure import Cells, Policy, Release, leaks, release
-from privacy_metrics.marks import Marks
+from privacy_metrics.marks import Marks, mark
 from privacy_metrics.params import Params, Period
 from privacy_metrics.sample import CANARIES
 from privacy_metrics.sources import Lines
@@ -403,7 +403,7 @@ def test_what_only_looks_like_a_person_is_not_found(text: str, known: leaks.Know
 
 V4, V6 = ipaddress.ip_address(CANARIES["ipv4"]), ipaddress.ip_address(CANARIES["ipv6"])
 KNOWN = {
-    f"{int(V4)}": leaks.ADDRESS, f"{int(V4):,}": leaks.ADDRESS, f"0x{int(V4):x}": leaks.ADDRESS,
+    f"{int(V4)}": leaks.AS_NUMBER, f"{int(V4):,}": leaks.AS_NUMBER, f"0x{int(V4):x}": leaks.ADDRESS,
     "240-77-13-37.dsl.example": leaks.ADDRESS, "host_240_77_13_37": leaks.ADDRESS, f"{int(V6)}": leaks.ADDRESS,
     V6.exploded.replace(":", ""): leaks.ADDRESS, "Chrome/240.77.13.37": leaks.ADDRESS,
     "user_nl-CANARY7": leaks.ACCOUNT, "NL-canary7.": leaks.ACCOUNT, "/home/nl-CANARY7/x": leaks.ACCOUNT,
@@ -417,6 +417,33 @@ def test_a_known_value_is_found_where_no_pattern_tells_it(text: str, known: leak
     (tmp_path / "a.txt").write_text(f"x {text} y", "utf-8")
     assert KNOWN[text] in kinds(tmp_path, known=[known])
     assert KNOWN[text] not in kinds(tmp_path)
+
+
+@pytest.mark.parametrize("around", [
+    f"{'c7' * 25}e{{}}a9d1", "3b9c11aa-97e2-4c1d-a0f3-{}ab",
+])  # fmt: skip
+def test_the_digits_within_a_digest_are_no_number(around: str, known: leaks.Known, tmp_path: Path) -> None:
+    text = around.format(int(V4))
+    (tmp_path / "a.json").write_text(json.dumps({"sha256": text, "id": int(V4)}))
+    places = {leak.place for leak in leaks.check(tmp_path, leaks.Rules(known=[known])).leaks}
+    assert places == {"/id"}
+
+
+def test_numbers_are_taken_for_addresses_when_so_many_would_not_fit_by_chance(tmp_path: Path) -> None:
+    """Planted: among two million addresses, counts of which some fit a mark, and then a column of addresses."""
+    key, rng = b"k" * 32, np.random.default_rng(7)
+    addresses = rng.choice(2**32 - 2**24, 2_000, replace=False) + 2**24
+    hashed = [mark(key, leaks.ADDRESS, int(a).to_bytes(4)) >> (64 - leaks.ADDRESS_BITS) for a in addresses]
+    others = rng.integers(0, 2**leaks.ADDRESS_BITS, 2_000_000, np.uint64)
+    many = {(leaks.ADDRESS, leaks.ADDRESS_BITS): np.unique(np.append(np.array(hashed, np.uint64), others))}
+    known = leaks.Known(key, many, np.empty(0, np.uint64))
+    counts = rng.integers(2**24, 2**32, 2_000)
+    fit = known.holds(leaks.ADDRESS, [int(n).to_bytes(4) for n in counts])
+    assert fit.sum() > 5  # each of them would have stopped a report that nothing is wrong with
+    (tmp_path / "a.json").write_text(json.dumps({"counts": counts.tolist()}))
+    assert kinds(tmp_path, known=[known]) == set()
+    (tmp_path / "a.json").write_text(json.dumps({"counts": [*counts.tolist(), *addresses[:40].tolist()]}))
+    assert kinds(tmp_path, known=[known]) == {leaks.AS_NUMBER}
 
 
 @pytest.mark.parametrize("form", ["{}", "{:x}", "0x{:016X}", '{{"visitor": {}}}', "signed"])

@@ -129,6 +129,18 @@ class Known:
                 found |= fits
         return found
 
+    def is_chance(self, holds: np.ndarray) -> bool:
+        """Whether as many of some numbers would fit the marks of IPv4 addresses if all of them were counts.
+
+        A mark fits 16 addresses (``ADDRESS_BITS``). Of a thousand addresses one count in 268,000 fits, of ten million
+        one in 27: there, one number that fits tells nothing, and a column of addresses still does.
+        """
+        from scipy.stats import binom
+
+        marks = len(self.marks.get((ADDRESS, ADDRESS_BITS), ()))
+        found = int(holds.sum())
+        return bool(binom.sf(found - 1, len(holds), min(1.0, marks / 2**ADDRESS_BITS)) > CHANCE)
+
 
 def _among(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     if not len(ordered):
@@ -295,9 +307,16 @@ def _with_writings(texts: pl.Series) -> pl.DataFrame:
 
 # ---- known values in texts ------------------------------------------------------------------------------------------
 
+AS_NUMBER = "an address of the input, as a number"
+CHANCE = 0.001
+"""Numbers that fit addresses of the input are told when less likely than this among so many counts."""
 _TOKEN = r"[^\s\"'`<>()\[\]{}|,;=&?!*\\]{4,}"
 _LONG_NUMBER = re.compile(r"(?<![\d.])-?(?:\d{8,39}(?!\d|\.\d)|(?<!\d,)\d{1,3}(?:,\d{3}){2,12}(?!\d|,\d|\.\d))")
 _HEX = re.compile(r"(?i)(?<![0-9a-z])(?:0x([0-9a-f]{7,8})|(?:0x)?([0-9a-f]{16}|[0-9a-f]{32}))(?![0-9a-z])")
+_IDENTIFIER = re.compile(
+    r"(?i)(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=\d*[a-f])[0-9a-f]{32,})(?![0-9a-z])"
+)
+"""A UUID, or a digest: the digits between its letters are no number, and there are enough to fit a short mark."""
 _DASHED = re.compile(r"(?<!\d)(\d{1,3})([-_])(\d{1,3})\2(\d{1,3})\2(\d{1,3})(?!\d)")
 
 
@@ -326,12 +345,12 @@ def _spellings(token: str) -> Iterator[str]:
 
 def _numbers(text: str, published: frozenset[int]) -> Iterator[tuple[str, bytes]]:
     """Addresses and visitor keys that a text may hold as numbers."""
-    for found in _LONG_NUMBER.finditer(text):
+    for found in _LONG_NUMBER.finditer(_IDENTIFIER.sub(" ", text)):
         number = int(found[0].replace(",", ""))
         if number in published:
             continue
         if LARGEST_COUNT <= number < 2**32:
-            yield ADDRESS, number.to_bytes(4)
+            yield AS_NUMBER, number.to_bytes(4)
         elif 2**64 <= number < 2**128:
             yield ADDRESS, number.to_bytes(16)
         if 2**32 <= abs(number) < 2**64:
@@ -351,7 +370,8 @@ def _known(
     said: pl.DataFrame, known: Sequence[Known], published: frozenset[int], words: frozenset[str]
 ) -> Iterator[tuple[int, str]]:
     """Numbers of texts, and the kind of known value that each holds; ``said`` is as ``_with_writings`` gives it."""
-    candidates: dict[str, dict[bytes, set[int]]] = {kind: {} for kind in (ACCOUNT, ADDRESS, AGENT, QUERY, VISITOR)}
+    kinds = (ACCOUNT, ADDRESS, AS_NUMBER, AGENT, QUERY, VISITOR)
+    candidates: dict[str, dict[bytes, set[int]]] = {kind: {} for kind in kinds}
 
     def note(kind: str, content: bytes, texts: Iterable[int]) -> None:
         candidates[kind].setdefault(content, set()).update(texts)
@@ -388,6 +408,10 @@ def _known(
             if kind == VISITOR:
                 keys = np.fromiter((int.from_bytes(c) for c in contents), np.uint64, len(contents))
                 holds = _among(keys, one.visitors)
+            elif kind == AS_NUMBER:
+                holds = one.holds(ADDRESS, contents)
+                if one.is_chance(holds):
+                    continue
             else:
                 holds = one.holds(kind, contents)
             for at in np.flatnonzero(holds):
