@@ -273,7 +273,7 @@ def main() -> None:
             f"{whole.peak / fewer:.2f} times the memory"
         )
         compressed(folder, log, whole, options.rounds)
-        countries(folder, tenth, options.rounds)
+        countries(folder, log, options.rounds)
         day_by_day(folder, log, whole, options.rounds)
         report = measured([sys.executable, "-m", "privacy_metrics", "report", PERIOD.label], folder / "plain")
         print(f"report after collect: {report.wall:.1f} s, peak {report.peak:,} MiB (papermill, HTML, data files)")
