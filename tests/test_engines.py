@@ -51,7 +51,7 @@ tables:
 
 SMALL = {
     "spark.sql.codegen.wholeStage": "false", "spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError",
 }  # fmt: skip
 """Spark without what pays on large data only."""
 
@@ -197,6 +197,17 @@ def test_a_plain_log_is_cut_into_parts_and_a_compressed_one_is_not(tmp_path: Pat
     assert len(spark.parts(AccessLog(path="x", log_format="common"), tmp_path / "a.log", 0, size)) == 1
 
 
+@pytest.mark.skipif(bool(why_not()), reason=why_not() or "")
+def test_what_spark_could_not_do_is_told_without_a_row(tmp_path: Path) -> None:
+    engine = spark.Spark(on(written(tmp_path, []), "spark").spark)
+    said = {"raise_error('nl-20007')": "USER_RAISED_EXCEPTION", "CAST('nl-20007' AS int)": "CAST_INVALID_INPUT"}
+    for query, condition in said.items():
+        expected = rf"engine: spark at local.* did not do what it was asked \({condition}\).*spark\.driver\.memory"
+        with pytest.raises(WorkbookError, match=expected) as told:
+            engine.polars(engine.session.sql(f"SELECT {query} AS x FROM range(2)"))
+        assert "20007" not in str(told.value)
+
+
 def test_without_pyspark_an_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyspark.sql", None)
     params = written(tmp_path, people(3))
@@ -244,14 +255,24 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
         process.wait()
 
 
+def end_java() -> None:
+    """Ends the Java of the tests before: a session has one master, and their memory is not given back."""
+    from pyspark import SparkContext
+
+    if (other := SparkContext._active_spark_context) is not None:
+        other.stop()
+    if (gateway := SparkContext._gateway) is not None:
+        gateway.shutdown()
+        gateway.proc.kill()
+        gateway.proc.wait()
+        SparkContext._gateway = SparkContext._jvm = None
+
+
 def test_a_cluster_that_loses_a_worker_gives_the_same_tables(
     cluster: tuple[str, list[subprocess.Popen]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyspark.sql import SparkSession
-
     url, workers = cluster
-    if (other := SparkSession.getActiveSession()) is not None:
-        other.stop()
+    end_java()
     quarter = Period.parse("2026Q3")
     params = written(tmp_path, [])
     (tmp_path / "logs" / "b.log").unlink()
@@ -269,7 +290,14 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_tables(
     }  # fmt: skip
     params = params.model_copy(update={"spark": params.spark.model_copy(update={"master": url, "config": config})})
     params._root, params._folder = tmp_path, tmp_path / "params"
-    session = spark.Spark(params.spark).session
+    engine = spark.Spark(params.spark)
+    session = engine.session
+    deadline = time.monotonic() + 60
+    while len(session.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) < 1 + len(workers):  # the driver too
+        assert time.monotonic() < deadline, "the workers' executors did not start"
+        time.sleep(0.2)
+    sent = pl.DataFrame({"number": range(10_000)})
+    there = engine.frame(sent)
     killed: list[int] = []
 
     def kill() -> None:
@@ -292,6 +320,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_tables(
         assert killed[0] >= 1
         assert workers[0].wait(10) == -signal.SIGKILL
         assert workers[1].poll() is None
+        assert engine.polars(there.orderBy("number")).equals(sent)  # what had been sent outlives a worker too
         assert tables(params, quarter, "spark", wanted) == counted
     finally:
         killed.append(0)

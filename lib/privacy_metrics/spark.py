@@ -57,9 +57,11 @@ class Spark(Engine):
         config = {
             "spark.io.encryption.enabled": "true", "spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC",
             "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR", _SHUFFLES: "2",
+            # Java without memory ends, instead of waiting for ever; what was asked before is not kept for a page.
+            "spark.driver.extraJavaOptions": "-XX:+ExitOnOutOfMemoryError", "spark.sql.ui.retainedExecutions": "1",
         }  # fmt: skip
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # tasks run where this library is
-        self.chosen = options.config
+        self.chosen, self.master = options.config, options.master
         builder = SparkSession.builder.master(options.master).appName("privacy-metrics")
         for name, value in {**config, **options.config}.items():
             builder = builder.config(name, value)
@@ -73,12 +75,29 @@ class Spark(Engine):
             ) from None
 
     def frame(self, frame: pl.DataFrame) -> Any:
+        """Sends a frame to the cluster once: else every task that reads it would bring its rows from here again.
+
+        Two workers have each part, so one of them may die.
+        """
         frame = signed(frame)
         narrow = pl.selectors.unsigned_integer().cast(pl.Int64)
-        return self.session.createDataFrame(_arrow(frame.with_columns(narrow)))
+        from pyspark import StorageLevel  # pyright: ignore[reportMissingImports]
+
+        sent = self.session.createDataFrame(_arrow(frame.with_columns(narrow)))
+        return sent.localCheckpoint(storageLevel=StorageLevel.MEMORY_AND_DISK_2)
 
     def polars(self, native: Any) -> pl.DataFrame:
-        return pl.DataFrame(pl.from_arrow(native.toArrow()))
+        try:
+            found = native.toArrow()
+        except Exception as error:  # noqa: BLE001 (py4j's and Spark's own classes, and a connection that is lost)
+            # The message itself may quote a row.
+            what = getattr(error, "getCondition", lambda: None)() or type(error).__name__
+            raise WorkbookError(
+                f"engine: spark at {self.master} did not do what it was asked ({what}); its logs say "
+                "more. Where it was without memory, give it more (spark.config: spark.driver.memory, "
+                "spark.executor.memory)"
+            ) from None
+        return pl.DataFrame(pl.from_arrow(found))
 
     def keep(self, native: Any) -> Any:
         from pyspark import StorageLevel  # pyright: ignore[reportMissingImports]
@@ -139,7 +158,7 @@ def parts(source: Source, path: Any, number: int, size: int) -> list[Part]:
 def _run(job: Job, part: Part) -> Iterator[pa.RecordBatch]:
     source, path = job.inputs[part.input]
     hits = technical.Hits(job.params, job.period, job.key, job.countries, 1)
-    marks = Marks(job.key)
+    marks = Marks(job.key, hits.numbers)
     files = logs.Files([path])
     number = np.zeros(1, np.int64)
     done: dict[str, Any] = {}
