@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import repeat
 from pathlib import Path
 
 import maxminddb
@@ -192,7 +192,26 @@ def locate(
     """
     country = np.zeros(addresses.len(), np.int16)
     network = np.zeros(addresses.len(), np.uint64)
-    at4, keys, at6, halves = packed(addresses)
+
+    def put(start: int) -> None:
+        part = slice(start, start + _PART)
+        _put(packed(addresses[part]), countries, ipv4_bits, ipv6_bits, country[part], network[part])
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(put, range(0, addresses.len(), _PART)))
+    return country, network
+
+
+_PART = 1 << 15
+"""Addresses read at a time: few enough that what is made of them stays in a processor's cache."""
+
+
+def _put(
+    bits: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], countries: Countries, ipv4_bits: int, ipv6_bits: int,
+    country: np.ndarray, network: np.ndarray,
+) -> None:  # fmt: skip
+    """Writes into ``country`` and ``network`` what addresses are of whose ``bits`` are as ``packed`` gives them."""
+    at4, keys, at6, halves = bits
     country[at4] = countries.v4.find(keys)
     network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
     country[at6] = countries.v6.find(halves[:, 0])
@@ -201,7 +220,6 @@ def locate(
         inside = finer[halves[finer, 0] == high]
         country[at6[inside]] = countries.fine[high].find(halves[inside, 1])
     network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
-    return country, network
 
 
 def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -217,9 +235,7 @@ def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
         fits = rest.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").fill_null(False).to_numpy()
         at4, keys = at4[fits], _ipv4(rest.filter(fits))
         assert keys is not None
-    texts = addresses.gather(at6).to_list()
-    content = b"".join(_ipv6(texts[at : at + _PART]) for at in range(0, len(texts), _PART))
-    halves = np.frombuffer(content, ">u8").astype(np.uint64).reshape(-1, 2)
+    halves = _ipv6(addresses.gather(at6))
     high, low = halves[:, 0], halves[:, 1]
     mapped = (high == 0) & (low >> np.uint64(32) == 0xFFFF)  # ::ffff:0:0/96 (RFC 4291 §2.5.5.2)
     six = ((high & low) != _ONES) & ~mapped
@@ -227,12 +243,6 @@ def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
         np.concatenate([at4, at6[mapped]]), np.concatenate([keys, low[mapped].astype(np.uint32)]),
         at6[six], halves[six],
     )  # fmt: skip
-
-
-_PART = 1000
-"""Texts tried at once."""
-_NONE = b"\xff" * 16  # a multicast address, which nobody sends from (RFC 4291 §2.7)
-_ONES = np.uint64(2**64 - 1)
 
 
 _DIGITS = np.repeat([1, 2, 3, 0], [10, 90, 156, 744]).astype(np.uint8)
@@ -260,16 +270,76 @@ def _ipv4(addresses: pl.Series) -> np.ndarray | None:
     return value.astype(np.uint8).view(">u4").astype(np.uint32)
 
 
-def _ipv6(texts: list[str]) -> bytes:
-    """The 16 bytes of each address, _NONE for what is none. All are tried at once, as what is none is rare."""
-    texts = [text.partition("%")[0] for text in texts] if any("%" in text for text in texts) else texts
+_NONE = b"\xff" * 16  # a multicast address, which nobody sends from (RFC 4291 §2.7)
+_ONES = np.uint64(2**64 - 1)
+
+
+def _ipv6(addresses: pl.Series) -> np.ndarray:
+    """The high and low 64 bits of ``addresses`` as inet_pton reads them, _ONES twice for what is none."""
+    found = _groups(addresses)
+    if found is None:
+        fits = addresses.str.contains(r"^[0-9A-Fa-f:]+$").to_numpy()
+        plain = _groups(addresses.filter(fits))
+        assert plain is not None
+        found = np.full((addresses.len(), 2), _ONES)
+        found[fits] = plain
+    others = np.flatnonzero((found[:, 0] & found[:, 1]) == _ONES)  # with an end as of IPv4, with a zone, or none
+    if others.size:
+        content = b"".join(map(_by_system, addresses.gather(others)))
+        found[others] = np.frombuffer(content, ">u8").reshape(-1, 2)
+    return found
+
+
+def _groups(addresses: pl.Series) -> np.ndarray | None:
+    """The bits of ``addresses`` that are groups of hexadecimal digits, eight or fewer about a ``::``; else _ONES.
+
+    None if one has another character. All are one text, in which a group stands before a colon or a line's end.
+    """
+    if not addresses.len():
+        return np.empty((0, 2), np.uint64)
+    text = np.frombuffer(f"...\n{addresses.str.join(chr(10))[0]}\n".encode(), np.uint8)
+    letter = (text | np.uint8(32)) - np.uint8(ord("a")) < 6
+    figure = letter | (text - np.uint8(ord("0")) < 10)
+    digit = ((text & np.uint8(15)) + letter * np.uint8(9)) * figure
+    byte = digit.copy()
+    byte[1:] |= digit[:-1] << np.uint8(4)
+    signs = np.flatnonzero(~figure)[3:]
+    sign = text[signs]
+    ends = np.flatnonzero(sign == ord("\n"))
+    if ends.size != addresses.len() + 1 or np.count_nonzero(sign == ord(":")) + ends.size != sign.size:
+        return None
+    width = np.diff(signs) - 1
+    first, last, groups = ends[:-1], ends[1:] - 1, np.diff(ends)
+    value = np.empty((width.size, 2), np.uint8)
+    value[:, 0] = byte[signs[1:] - 3] * (width > 2)
+    value[:, 1] = byte[signs[1:] - 1]
+    empty = np.flatnonzero(width == 0)
+    value[empty] = 0
+    # Between the colons of :: there is one empty group; where it begins or ends the address, one more on that side.
+    owner = np.searchsorted(last, empty)
+    gaps = np.bincount(owner, minlength=groups.size)
+    begins, closes = width[first] == 0, width[last] == 0
+    fits = np.where(gaps == 0, groups == 8, (groups - gaps < 8) & (gaps == 1 + begins + closes))
+    fits &= ~begins | (width[np.minimum(first + 1, last)] == 0)
+    fits &= ~closes | (width[np.maximum(last - 1, first)] == 0)
+    fits[np.searchsorted(last, np.flatnonzero(width > 4))] = False
+    times = np.ones(width.size, np.intp)
+    opened = empty[np.flatnonzero(np.diff(owner, prepend=-1))]
+    times[opened] = 9 - groups[gaps > 0]  # the first empty group stands for all that are left out
+    value = value.view(np.uint16).ravel()
+    if not fits.all():
+        kept = np.repeat(fits, groups)
+        value, times = value[kept], times[kept]
+    found = np.full((groups.size, 2), _ONES)
+    found[fits] = np.repeat(value, times).view(">u8").reshape(-1, 2)
+    return found
+
+
+def _by_system(text: str) -> bytes:
     try:
-        return b"".join(map(socket.inet_pton, repeat(socket.AF_INET6), texts))
+        return socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
     except (OSError, ValueError):
-        if len(texts) == 1:
-            return _NONE
-        half = len(texts) // 2
-        return _ipv6(texts[:half]) + _ipv6(texts[half:])
+        return _NONE
 
 
 @cache
