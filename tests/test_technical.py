@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from company import FIREFOX, company, line
-from privacy_metrics import technical, visits, workbook
+from privacy_metrics import clients, technical, visits, workbook
 from privacy_metrics.params import Period, TableSpec, WorkbookError
 
 Q3 = Period.parse("2026Q3")
@@ -172,3 +172,26 @@ def test_a_visitor_is_the_account_else_truncated_address_and_client(tmp_path: Pa
     workbook.collect(params, Q3)
     sessions = workbook.sessions(params, Q3)["sessions"]
     assert sessions["visitor"].n_unique() == 5
+
+
+CLIENTS = {
+    "Mozilla/5.0 (Linux; Android 9; KFTRWI) AppleWebKit/537.36 (KHTML, like Gecko) Silk/120.2 like Chrome/120.0 Safari":
+        ("Amazon Silk", "Amazon Silk 120", "Android", "tablet", False),
+    "Mozilla/5.0 (Linux; U; en-us; KFAPWI Build/JDQ39) AppleWebKit/535.19 silk/3.13 Safari/535.19":
+        ("Safari", "Safari", "Linux", "desktop", False),
+    "Mozilla/5.0 (compatible; ExampleImages/3.0; +http://example.com/bots)":
+        ("unknown", "unknown", "unknown", "unknown", True),
+    "Xenu Link Sleuth/1.3.8": ("Xenu Link Sleuth", "Xenu Link Sleuth 1", "unknown", "unknown", True),
+    "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Version/17.0 Mobile/15E148 Safari/604.1":
+        ("Mobile Safari", "Mobile Safari 17", "iOS", "tablet", False),
+    "Mozilla/5.0 (Linux; Android 14; SM-A546B) AppleWebKit/537.36 Chrome/120.0.0.0 Mobile Safari/537.36":
+        ("Chrome Mobile", "Chrome Mobile 120", "Android", "phone", False),
+    "curl/8.1": ("curl", "curl 8", "unknown", "program", False),
+}  # fmt: skip
+
+
+def test_a_client_is_what_all_patterns_of_ua_parser_say_of_it() -> None:
+    agents = pl.Series([*CLIENTS, None])
+    found = clients.resolve(agents)
+    for agent, row in zip(agents, found.iter_rows(), strict=True):
+        assert row == CLIENTS.get(agent, (*["unknown"] * 4, False)), agent

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from operator import attrgetter
+
 import polars as pl
-from ua_parser import Parser
+from ua_parser import Domain
 from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
@@ -39,7 +42,22 @@ _DESKTOP = {
 }
 _TELEVISION = {"Tizen", "WebOS", "Roku", "tvOS", "Google TV"}
 
-_parser: Parser | None = None
+
+@cache
+def _patterns() -> Resolver:
+    """ua-parser's patterns of browsers and operating systems, and of devices those of crawlers."""
+    browsers, systems, devices = load_lazy_builtins()
+    crawlers = [device for device in devices if attrgetter("family")(device) == _CRAWLER]
+    return Resolver((browsers, systems, crawlers))
+
+
+@cache
+def _device_patterns() -> Resolver:
+    """All patterns of devices, which take twice as long to prepare as the others: only where one of them is needed."""
+    return Resolver(([], [], load_lazy_builtins()[2]))
+
+
+_CRAWLER = "Spider"
 
 
 def resolve(agents: pl.Series) -> pl.DataFrame:
@@ -48,34 +66,33 @@ def resolve(agents: pl.Series) -> pl.DataFrame:
     ``agents`` are distinct user agents (String, null where the log has none). Columns of the answer, in their order:
     SCHEMA. The device class is ``desktop``, ``phone``, ``tablet``, ``television``, ``program`` or ``unknown``.
     """
-    global _parser
-    if _parser is None:
-        _parser = Parser(Resolver(load_lazy_builtins()))
-    rows = [_describe(_parser, agent) for agent in agents.to_list()]
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     machine = agents.str.contains(_MACHINE).fill_null(False)
-    return frame.with_columns(crawler=pl.col("crawler") | machine)
+    rows = [_describe(agent, is_machine) for agent, is_machine in zip(agents, machine, strict=True)]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _describe(parser: Parser, agent: str | None) -> tuple[str, str, str, str, bool]:
+def _describe(agent: str | None, machine: bool) -> tuple[str, str, str, str, bool]:
     if not agent:
         return UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, False
-    found = parser.parse(agent)
+    found = _patterns()(agent, Domain.ALL)
     browser = found.user_agent.family if found.user_agent else UNKNOWN
     major = found.user_agent.major if found.user_agent else None
     version = f"{browser} {major}" if major and major.isdigit() and len(major) < 5 else browser
     os = found.os.family if found.os else UNKNOWN
-    family, brand = (found.device.family, found.device.brand) if found.device else ("", "")
-    return browser, version, os, _device(agent, browser, os, family, brand or ""), family == "Spider"
+    if found.device and not machine:
+        # Of these patterns some fit devices too (Amazon's browser is called Silk), which come first in the whole list.
+        device = _device_patterns()(agent, Domain.DEVICE).device
+        machine = device is not None and device.family == _CRAWLER
+    return browser, version, os, _device(agent, browser, os), machine
 
 
-def _device(agent: str, browser: str, os: str, family: str, brand: str) -> str:
+def _device(agent: str, browser: str, os: str) -> str:
     low = browser.lower()
     if any(low.startswith(p) for p in _PROGRAMS) or (browser == UNKNOWN and agent.lower().startswith(_PROGRAMS)):
         return "program"
     if os in _TELEVISION or "SMART-TV" in agent or "SmartTV" in agent:
         return "television"
-    if family == "iPad" or "Tablet" in brand or "Tablet" in agent or (os == "Android" and " Mobile" not in agent):
+    if "iPad" in agent or "Tablet" in agent or (os == "Android" and " Mobile" not in agent):
         return "tablet"
     if os in ("iOS", "Android", "Windows Phone", "KaiOS") or " Mobile" in agent:
         return "phone"
