@@ -36,9 +36,11 @@ from company import FIREFOX, company, line, people
 from privacy_metrics import charts, reports, tables, workbook
 from privacy_metrics.disclosure import Cells, Policy, Release, leaks, release
 from privacy_metrics.marks import Marks, mark
+from privacy_metrics.marks import packed as as_bytes
 from privacy_metrics.params import Params, Period
 from privacy_metrics.sample import CANARIES
 from privacy_metrics.sources import Lines
+from privacy_metrics.sources.combined import parse
 
 ROOT = Path(__file__).parents[1]
 QUARTER = Period.parse("2026Q3")
@@ -509,6 +511,19 @@ def test_the_marks_hold_no_value_fit_many_addresses_and_go_with_the_period(colle
     workbook.close(params, QUARTER)
     assert not zone.exists()
     assert leaks.Known.read(zone) is None
+
+
+WRITTEN = st.ip_addresses().map(str) | st.ip_addresses(v=4).map(lambda a: f"::ffff:{a}") | st.just("a-host")
+
+
+@given(st.lists(WRITTEN, min_size=1))
+def test_the_marks_of_addresses_are_those_that_the_check_asks_for(addresses: list[str]) -> None:
+    key, marks = b"k" * 32, Marks(b"k" * 32)
+    marks.add(parse("".join(line(address=address) + "\n" for address in addresses).encode()))
+    made = marks.of_file(0).partition_by("kind", "bits", as_dict=True)
+    known = leaks.Known(key, {k: part["mark"].to_numpy() for k, part in made.items()}, np.empty(0, np.uint64))  # pyright: ignore[reportArgumentType]
+    contents = [as_bytes(address) for address in addresses]
+    assert known.holds(leaks.ADDRESS, contents).tolist() == [bool(content) for content in contents]
 
 
 def test_marks_are_the_same_in_whatever_parts_the_lines_come() -> None:

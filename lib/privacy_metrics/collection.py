@@ -334,7 +334,7 @@ def _read_registers(
 
 def _write_frame(path: Path, frame: pl.DataFrame) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    frame.write_parquet(path, compression="zstd", statistics=False)
+    frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
     path.chmod(0o600)
 
 
@@ -359,7 +359,7 @@ def _read(
     countries = geography.load(params.path(mmdb)) if mmdb else geography.without_countries()
     inputs = _inputs(found, known)
     hits = technical.Hits(params, period, key, countries, len(inputs))
-    marks = Marks(key)
+    marks = Marks(key, hits.numbers)
     gone = _recognise(inputs, known, hits)
     again = np.zeros(hits.days.shape[1], bool)
     for entry in gone:

@@ -41,8 +41,10 @@ class Exclusions:
 
     def on(self, day: date) -> pl.DataFrame:
         """Who is left out on ``day`` (visitor), and why (reason): the first of REASONS that fits."""
-        rank = {reason: n for n, reason in enumerate(REASONS)}
+        if self.spans.is_empty():  # as most companies' are
+            return self.spans.select("visitor", "reason")
         found = self.spans.filter(pl.col("first") <= day, pl.col("last") >= day)
+        rank = {reason: n for n, reason in enumerate(REASONS)}
         found = found.sort(pl.col("reason").replace_strict(rank, return_dtype=pl.Int64))
         return found.unique("visitor", keep="first", maintain_order=True).select("visitor", "reason")
 

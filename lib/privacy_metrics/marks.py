@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
 import numpy as np
 import polars as pl
 
+from . import geography
 from .sources.combined import Coded, Lines, Numbered
 
 ACCOUNT, ADDRESS, AGENT, QUERY, VISITOR = (
@@ -42,10 +43,13 @@ class Marks:
     has gone takes its marks with it.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, numbers: Mapping[str, Numbered] | None = None) -> None:
+        """``numbers`` are those that another has for the texts of a column, which need no others then."""
         self.key = key
-        self._numbers = {kind: Numbered() for kind in (ACCOUNT, ADDRESS, AGENT, QUERY)}
-        self._new: dict[str, list[pl.Series]] = {kind: [] for kind in self._numbers}
+        given = numbers or {}
+        self._numbers = {kind: given.get(column) or Numbered() for kind, column in _COLUMNS} | {QUERY: Numbered()}
+        self._hashed = dict.fromkeys(self._numbers, 0)
+        """Of how many parts of a kind's texts there are marks."""
         self._seen: dict[tuple[int, str], list[np.ndarray]] = {}
         self._file = -1
         self._here = {kind: np.zeros(1, bool) for kind in self._numbers}
@@ -62,8 +66,7 @@ class Marks:
             parts = [(int(lines.file[a]), slice(a, b)) for a, b in zip(first, ends, strict=True)]
         numbers = {}
         for kind, column in _COLUMNS:
-            numbers[kind], new = self._numbers[kind].of_values(lines.texts[column])
-            self._new[kind].append(new)
+            numbers[kind], _ = self._numbers[kind].of_values(lines.texts[column])
         for number, rows in parts:
             self._begin(number if files is None else int(files[number]))
             for kind, column in _COLUMNS:
@@ -72,9 +75,7 @@ class Marks:
                 asked = _present(lines.texts[column], rows)
                 asked = asked.filter(asked.str.contains("?", literal=True))
                 values = asked.str.extract_all(r"[?&;][^=&;?\s]+=[^&;#\s]{10,}").explode().drop_nulls()
-                found, new = self._numbers[QUERY].of(values)
-                self._new[QUERY].append(new)
-                self._see(QUERY, found)
+                self._see(QUERY, self._numbers[QUERY].of(values)[0])
 
     def _begin(self, file: int) -> None:
         """What is seen from here on is of ``file``; what was seen before is kept by its numbers."""
@@ -108,13 +109,15 @@ class Marks:
     def _of_values(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         """Bits and mark of every value by its number, hashed once; no bits where it can't be looked for."""
         bits, marks = self._marks.get(kind, (np.empty(0, np.uint8), np.empty(0, np.uint64)))
-        if new := self._new[kind]:
-            contents = [_marked(kind, value) for values in new for value in values.to_list()]
+        if new := self._numbers[kind].texts[self._hashed[kind] :]:
+            values = pl.concat(new)
+            contents = _packed(values) if kind == ADDRESS else [_marked(kind, value) for value in values]
             kept = [(ADDRESS_BITS if kind == ADDRESS and len(c) == 4 else 64) if c else 0 for c in contents]
             hashed = keyed(_begun(self.key, kind), contents)
             left_out = np.minimum(64 - np.array(kept, np.uint64), 63)  # of what has no bits, the mark is not used
             bits, marks = np.append(bits, np.array(kept, np.uint8)), np.append(marks, hashed >> left_out)
-            self._new[kind], self._marks[kind] = [], (bits, marks)
+            self._hashed[kind] += len(new)
+            self._marks[kind] = bits, marks
         return bits, marks
 
 
@@ -144,10 +147,19 @@ def keyed(begun: Any, contents: Iterable[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
+def _packed(addresses: pl.Series) -> list[bytes]:
+    """Each address as ``packed`` gives it, without its zone; empty for what is no address."""
+    at4, keys, at6, halves = geography.packed(addresses)
+    found = [b""] * addresses.len()
+    for width, places, bits in ((4, at4, keys.astype(">u4")), (16, at6, halves.astype(">u8"))):
+        content = bits.tobytes()
+        for number, place in enumerate(places.tolist()):
+            found[place] = content[width * number : width * (number + 1)]
+    return found
+
+
 def _marked(kind: str, value: str) -> bytes:
     """What is hashed of a value of the input: nothing, where it can't be looked for."""
-    if kind == ADDRESS:
-        return packed(value)
     if kind == AGENT:
         return value.strip().casefold().encode() if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value else b""
     if kind == ACCOUNT:

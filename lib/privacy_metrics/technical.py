@@ -70,8 +70,7 @@ class Hits:
         self.latest = 0
         """About the time of the lines that were added last (epoch seconds)."""
         self._agents: dict[str | None, int] = {}
-        self._addresses, self._accounts = Numbered(), Numbered()
-        self._named: list[pl.Series] = []
+        self.numbers = {"address": Numbered(), "account": Numbered()}
         self._networks: dict[int, int] = {}
         self._country, self._network = np.zeros(1, np.int16), np.zeros(1, np.int64)
         """By the number of an address, the place of its country in ``countries.names`` and the number of its truncated
@@ -108,8 +107,7 @@ class Hits:
         code = {name: column.code[used] for name, column in lines.texts.items()}
         values = {name: column.values for name, column in lines.texts.items()}
         address = self._located(lines.texts["address"])[code["address"]]
-        accounts, new = self._accounts.of_values(lines.texts["account"])
-        self._named.append(new)
+        accounts, _ = self.numbers["account"].of_values(lines.texts["account"])
         account = accounts[code["account"]]
         has_account = account >= 0
         client = client[code["agent"]]
@@ -140,7 +138,7 @@ class Hits:
 
     def _located(self, addresses: Coded) -> np.ndarray:
         """The numbers of the values of ``addresses``, of which country and truncated network are known then."""
-        number, new = self._addresses.of_values(addresses)
+        number, new = self.numbers["address"].of_values(addresses)
         if new.len():
             bits = self.params.disclosure
             country, network = geography.locate(new, self.countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits)
@@ -195,7 +193,7 @@ class Hits:
         place = np.minimum(np.searchsorted(known[:, 0], visitors), max(len(known) - 1, 0))
         new = visitors if not len(known) else visitors[known[place, 0] != visitors]
         if new.size:
-            accounts = pl.concat(self._named).to_list() if self._named else []
+            accounts = [text for part in self.numbers["account"].texts for text in part]
             networks, agents = list(self._networks), list(self._agents)
             texts = (
                 f"account {accounts[number & 0xFFFFFFFF]}".encode() if number & _ACCOUNT

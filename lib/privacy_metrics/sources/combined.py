@@ -83,6 +83,8 @@ class Numbered:
         self._last = pl.Series([], dtype=self._kind)  # categories are forgotten when no series has them
         self._of_runs: WeakKeyDictionary[Heads, np.ndarray] = WeakKeyDictionary()
         self.size = 0
+        self.texts: list[pl.Series] = []
+        """The texts in the order of their numbers, in parts."""
 
     def of(self, texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
         """The numbers of ``texts``, and the texts that are new in the order of their numbers."""
@@ -93,7 +95,10 @@ class Numbered:
         new = np.flatnonzero(number >= before)
         place[number[new] - before] = new
         # Made anew, as views would keep the block that they look into.
-        return number, pl.Series(texts.gather(place).to_list(), dtype=pl.String)
+        found = pl.Series(texts.gather(place).to_list(), dtype=pl.String)
+        if found.len():
+            self.texts.append(found)
+        return number, found
 
     def of_values(self, column: Coded) -> tuple[np.ndarray, pl.Series]:
         """The numbers of a column's values, and the texts that are new; of a run's, only what is new is looked at."""
@@ -251,7 +256,7 @@ class _Block:
     def marks(self) -> np.ndarray:
         """The places of quotes and line ends, and the size of all."""
         buffers = [None, pa.py_buffer(self.bytes)]
-        data = pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.uint8(), self.size, buffers)))
+        data = _series(pa.uint8(), self.size, buffers)
         marked = (data == _QUOTE) | (data == _NEWLINE)
         found = np.empty(int(marked.sum()) + 1, np.int64)
         found[-1] = self.size
@@ -275,12 +280,12 @@ class _Block:
         high = self.words[start[inline] + 8] & _HIGH[kept[inline]]
         view[inline, 1] = (low[inline] >> _32) | (high << _32)
         buffers = [None, pa.py_buffer(view), pa.py_buffer(self.bytes)]
-        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.string_view(), length.size, buffers)))
+        return _series(pa.string_view(), length.size, buffers)
 
     def quoted(self, marks: np.ndarray) -> pl.Series:
         """The texts from each of ``marks`` to the next, in one step for all; views, nothing is copied."""
         buffers = [None, pa.py_buffer(marks), pa.py_buffer(self.bytes)]
-        return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), marks.size - 1, buffers)))
+        return _series(pa.large_string(), marks.size - 1, buffers)
 
     def moments(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Epoch seconds of the stamps at ``place``, and whether each is one: a day that exists, two digits an item."""
@@ -307,6 +312,20 @@ class _Block:
         hour, minute, second = pairs & 0xFF, pairs >> 24 & 0xFF, pairs >> 48 & 0xFF
         fits &= (hour <= 23) & (minute <= 59) & (second <= 60)
         return midnight + hour * 3600 + minute * 60 + second, fits
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """An array by Arrow's interface alone: of one of pyarrow's own, Polars loads what pyarrow computes with, too."""
+
+    array: pa.Array
+
+    def __arrow_c_array__(self, schema: object = None) -> tuple[object, object]:
+        return self.array.__arrow_c_array__(schema)
+
+
+def _series(kind: pa.DataType, length: int, buffers: list[pa.Buffer | None]) -> pl.Series:
+    return pl.Series(_Exported(pa.Array.from_buffers(kind, length, buffers)))  # pyright: ignore[reportArgumentType]
 
 
 def _block_of(content: bytes) -> np.ndarray:

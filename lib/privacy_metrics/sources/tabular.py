@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import AfterValidator
 
 from ..params import Columns, LogFiles
@@ -43,11 +42,13 @@ def read_parquet(source: Parquet, files: Files) -> Iterator[pl.DataFrame]:
 
     Raises SourceError, with the file's name, for one that can't be read, or whose columns are not what the fields need.
     """
+    from pyarrow import parquet  # only then is it loaded
+
     for path in files.paths:
         with logs.reading(path), path.open("rb") as raw:
             size = raw.seek(0, 2)
             try:
-                file = pq.ParquetFile(raw)
+                file = parquet.ParquetFile(raw)
                 found = locate(file.schema_arrow.names, source, str(path))
                 _check(file.schema_arrow, found, str(path))
                 columns = list(dict.fromkeys(found.values()))
