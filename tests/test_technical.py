@@ -186,6 +186,8 @@ CLIENTS = {
         ("Mobile Safari", "Mobile Safari 17", "iOS", "tablet", False),
     "Mozilla/5.0 (Linux; Android 14; SM-A546B) AppleWebKit/537.36 Chrome/120.0.0.0 Mobile Safari/537.36":
         ("Chrome Mobile", "Chrome Mobile 120", "Android", "phone", False),
+    "Mozilla/5.0 (X11; U; Linux x86_64; en-us) AppleWebKit/534.35 Chrome/11.0.696.65 Safari/534.35 Puffin/3.9174IT":
+        ("Puffin", "Puffin 3", "Linux", "tablet", False),
     "curl/8.1": ("curl", "curl 8", "unknown", "program", False),
 }  # fmt: skip
 

@@ -41,23 +41,21 @@ _DESKTOP = {
     "Haiku",
 }
 _TELEVISION = {"Tizen", "WebOS", "Roku", "tvOS", "Google TV"}
+_CRAWLER, _IPAD = "Spider", "iPad"
 
 
 @cache
 def _patterns() -> Resolver:
-    """ua-parser's patterns of browsers and operating systems, and of devices those of crawlers."""
+    """ua-parser's patterns of browsers and operating systems, and of devices those of crawlers and of the iPad."""
     browsers, systems, devices = load_lazy_builtins()
-    crawlers = [device for device in devices if attrgetter("family")(device) == _CRAWLER]
-    return Resolver((browsers, systems, crawlers))
+    some = [device for device in devices if attrgetter("family")(device) in (_CRAWLER, _IPAD)]
+    return Resolver((browsers, systems, some))
 
 
 @cache
 def _device_patterns() -> Resolver:
     """All patterns of devices, which take twice as long to prepare as the others: only where one of them is needed."""
     return Resolver(([], [], load_lazy_builtins()[2]))
-
-
-_CRAWLER = "Spider"
 
 
 def resolve(agents: pl.Series) -> pl.DataFrame:
@@ -79,20 +77,21 @@ def _describe(agent: str | None, machine: bool) -> tuple[str, str, str, str, boo
     major = found.user_agent.major if found.user_agent else None
     version = f"{browser} {major}" if major and major.isdigit() and len(major) < 5 else browser
     os = found.os.family if found.os else UNKNOWN
-    if found.device and not machine:
+    family = found.device.family if found.device else ""
+    if family == _CRAWLER and not machine:
         # Of these patterns some fit devices too (Amazon's browser is called Silk), which come first in the whole list.
         device = _device_patterns()(agent, Domain.DEVICE).device
         machine = device is not None and device.family == _CRAWLER
-    return browser, version, os, _device(agent, browser, os), machine
+    return browser, version, os, _device(agent, browser, os, family), machine
 
 
-def _device(agent: str, browser: str, os: str) -> str:
+def _device(agent: str, browser: str, os: str, family: str) -> str:
     low = browser.lower()
     if any(low.startswith(p) for p in _PROGRAMS) or (browser == UNKNOWN and agent.lower().startswith(_PROGRAMS)):
         return "program"
     if os in _TELEVISION or "SMART-TV" in agent or "SmartTV" in agent:
         return "television"
-    if "iPad" in agent or "Tablet" in agent or (os == "Android" and " Mobile" not in agent):
+    if family == _IPAD or _IPAD in agent or "Tablet" in agent or (os == "Android" and " Mobile" not in agent):
         return "tablet"
     if os in ("iOS", "Android", "Windows Phone", "KaiOS") or " Mobile" in agent:
         return "phone"

@@ -190,15 +190,10 @@ def locate(
     ``ipv4_bits`` or ``ipv6_bits`` bits; 0 for what is no address, such as a host name). An IPv4 address mapped into
     IPv6 is that IPv4 address.
     """
-    country = np.zeros(addresses.len(), np.int16)
-    network = np.zeros(addresses.len(), np.uint64)
-
-    def put(start: int) -> None:
-        part = slice(start, start + _PART)
-        _put(packed(addresses[part]), countries, ipv4_bits, ipv6_bits, country[part], network[part])
-
+    starts = range(0, max(addresses.len(), 1), _PART)
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(put, range(0, addresses.len(), _PART)))
+        parts = threads.map(lambda at: _located(addresses[at : at + _PART], countries, ipv4_bits, ipv6_bits), starts)
+        country, network = (np.concatenate(part) for part in zip(*parts, strict=True))
     return country, network
 
 
@@ -206,12 +201,12 @@ _PART = 1 << 15
 """Addresses read at a time: few enough that what is made of them stays in a processor's cache."""
 
 
-def _put(
-    bits: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], countries: Countries, ipv4_bits: int, ipv6_bits: int,
-    country: np.ndarray, network: np.ndarray,
-) -> None:  # fmt: skip
-    """Writes into ``country`` and ``network`` what addresses are of whose ``bits`` are as ``packed`` gives them."""
-    at4, keys, at6, halves = bits
+def _located(
+    addresses: pl.Series, countries: Countries, ipv4_bits: int, ipv6_bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    country = np.zeros(addresses.len(), np.int16)
+    network = np.zeros(addresses.len(), np.uint64)
+    at4, keys, at6, halves = packed(addresses)
     country[at4] = countries.v4.find(keys)
     network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
     country[at6] = countries.v6.find(halves[:, 0])
@@ -220,6 +215,7 @@ def _put(
         inside = finer[halves[finer, 0] == high]
         country[at6[inside]] = countries.fine[high].find(halves[inside, 1])
     network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
+    return country, network
 
 
 def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -15,8 +15,7 @@ from urllib.parse import unquote_plus
 import numpy as np
 import polars as pl
 
-from . import geography
-from .sources.combined import Coded, Lines, Numbered
+from .sources.combined import Coded, Kept, Lines
 
 ACCOUNT, ADDRESS, AGENT, QUERY, VISITOR = (
     "an account of the input", "an address of the input", "a user agent of the input",
@@ -43,11 +42,11 @@ class Marks:
     has gone takes its marks with it.
     """
 
-    def __init__(self, key: bytes, numbers: Mapping[str, Numbered] | None = None) -> None:
+    def __init__(self, key: bytes, numbers: Mapping[str, Kept] | None = None) -> None:
         """``numbers`` are those that another has for the texts of a column, which need no others then."""
         self.key = key
         given = numbers or {}
-        self._numbers = {kind: given.get(column) or Numbered() for kind, column in _COLUMNS} | {QUERY: Numbered()}
+        self._numbers = {kind: given.get(column) or Kept() for kind, column in _COLUMNS} | {QUERY: Kept()}
         self._hashed = dict.fromkeys(self._numbers, 0)
         """Of how many parts of a kind's texts there are marks."""
         self._seen: dict[tuple[int, str], list[np.ndarray]] = {}
@@ -110,8 +109,7 @@ class Marks:
         """Bits and mark of every value by its number, hashed once; no bits where it can't be looked for."""
         bits, marks = self._marks.get(kind, (np.empty(0, np.uint8), np.empty(0, np.uint64)))
         if new := self._numbers[kind].texts[self._hashed[kind] :]:
-            values = pl.concat(new)
-            contents = _packed(values) if kind == ADDRESS else [_marked(kind, value) for value in values]
+            contents = [_marked(kind, value) for values in new for value in values.to_list()]
             kept = [(ADDRESS_BITS if kind == ADDRESS and len(c) == 4 else 64) if c else 0 for c in contents]
             hashed = keyed(_begun(self.key, kind), contents)
             left_out = np.minimum(64 - np.array(kept, np.uint64), 63)  # of what has no bits, the mark is not used
@@ -147,19 +145,10 @@ def keyed(begun: Any, contents: Iterable[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
-def _packed(addresses: pl.Series) -> list[bytes]:
-    """Each address as ``packed`` gives it, without its zone; empty for what is no address."""
-    at4, keys, at6, halves = geography.packed(addresses)
-    found = [b""] * addresses.len()
-    for width, places, bits in ((4, at4, keys.astype(">u4")), (16, at6, halves.astype(">u8"))):
-        content = bits.tobytes()
-        for number, place in enumerate(places.tolist()):
-            found[place] = content[width * number : width * (number + 1)]
-    return found
-
-
 def _marked(kind: str, value: str) -> bytes:
     """What is hashed of a value of the input: nothing, where it can't be looked for."""
+    if kind == ADDRESS:
+        return packed(value)
     if kind == AGENT:
         return value.strip().casefold().encode() if len(value) >= SHORTEST_ACCOUNT and MACHINE not in value else b""
     if kind == ACCOUNT:
@@ -185,11 +174,11 @@ def is_token(text: str) -> bool:
 
 
 def packed(text: str) -> bytes:
-    """An address as 4 or 16 bytes; a mapped IPv4 address is that address; empty for what is no address."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            content = socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        return content[12:] if content.startswith(bytes(10) + b"\xff\xff") else content
-    return b""
+    """An address as 4 or 16 bytes, without its zone; a mapped IPv4 address is that one; empty for none."""
+    try:
+        if ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text)
+        content = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
+        return b""
+    return content[12:] if content.startswith(bytes(10) + b"\xff\xff") else content

@@ -472,7 +472,7 @@ def _agents(count: int) -> tuple[list[str], np.ndarray]:
         (1.2, "curl/8.{c}.0"), (0.8, "python-requests/2.{r}.3"), (0.8, "Terraform/1.{t}.2 (+https://www.terraform.io)"),
     ]  # fmt: skip
     agents, weights = [], []
-    for age in range(18):
+    for age in range(-(-_COMMON // len(families))):
         for weight, text in families:
             agents.append(
                 text.format(

@@ -79,10 +79,10 @@ class Spark(Engine):
 
         Two workers have each part, so one of them may die.
         """
-        frame = signed(frame)
-        narrow = pl.selectors.unsigned_integer().cast(pl.Int64)
         from pyspark import StorageLevel  # pyright: ignore[reportMissingImports]
 
+        frame = signed(frame)
+        narrow = pl.selectors.unsigned_integer().cast(pl.Int64)
         sent = self.session.createDataFrame(_arrow(frame.with_columns(narrow)))
         return sent.localCheckpoint(storageLevel=StorageLevel.MEMORY_AND_DISK_2)
 

@@ -22,7 +22,7 @@ import polars as pl
 from . import clients, geography, visits
 from .marks import keyed
 from .params import Params, Period, TableSpec, WorkbookError
-from .sources.combined import BROKEN, Coded, Lines, Numbered
+from .sources.combined import BROKEN, Coded, Kept, Lines
 from .visits import HIT
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Hits:
         self.latest = 0
         """About the time of the lines that were added last (epoch seconds)."""
         self._agents: dict[str | None, int] = {}
-        self.numbers = {"address": Numbered(), "account": Numbered()}
+        self.numbers = {"address": Kept(), "account": Kept()}
         self._networks: dict[int, int] = {}
         self._country, self._network = np.zeros(1, np.int16), np.zeros(1, np.int64)
         """By the number of an address, the place of its country in ``countries.names`` and the number of its truncated

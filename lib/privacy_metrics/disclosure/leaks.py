@@ -410,7 +410,7 @@ def _known(
                 holds = _among(keys, one.visitors)
             elif kind == AS_NUMBER:
                 holds = one.holds(ADDRESS, contents)
-                if one.is_chance(holds):
+                if holds.any() and one.is_chance(holds):
                     continue
             else:
                 holds = one.holds(kind, contents)

@@ -83,8 +83,6 @@ class Numbered:
         self._last = pl.Series([], dtype=self._kind)  # categories are forgotten when no series has them
         self._of_runs: WeakKeyDictionary[Heads, np.ndarray] = WeakKeyDictionary()
         self.size = 0
-        self.texts: list[pl.Series] = []
-        """The texts in the order of their numbers, in parts."""
 
     def of(self, texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
         """The numbers of ``texts``, and the texts that are new in the order of their numbers."""
@@ -95,10 +93,7 @@ class Numbered:
         new = np.flatnonzero(number >= before)
         place[number[new] - before] = new
         # Made anew, as views would keep the block that they look into.
-        found = pl.Series(texts.gather(place).to_list(), dtype=pl.String)
-        if found.len():
-            self.texts.append(found)
-        return number, found
+        return number, pl.Series(texts.gather(place).to_list(), dtype=pl.String)
 
     def of_values(self, column: Coded) -> tuple[np.ndarray, pl.Series]:
         """The numbers of a column's values, and the texts that are new; of a run's, only what is new is looked at."""
@@ -109,6 +104,21 @@ class Numbered:
         if number.size:
             self._of_runs[column.run] = known = np.concatenate([known, number])
         return known, new
+
+
+class Kept(Numbered):
+    """The same, with the texts themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[pl.Series] = []
+        """In the order of their numbers, in parts."""
+
+    def of(self, texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
+        number, new = super().of(texts)
+        if new.len():
+            self.texts.append(new)
+        return number, new
 
 
 class Heads:
