@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import example, given, settings
@@ -74,3 +75,9 @@ def test_every_line_of_a_real_log_is_read_alike(real) -> None:
     content = (real / "access.log").read_bytes()
     expected = combined._by_expression(combined.split(content), language=False)
     assert combined.parse(content).frame().equals(expected)
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 18) - 1, 1 << 18, 3 << 18])
+def test_places_are_those_that_are_marked(size: int) -> None:
+    marked = np.random.default_rng(size).random(size) < 0.3
+    assert combined.places(pl.Series(marked, dtype=pl.Boolean), size).tolist() == [*np.flatnonzero(marked), size]

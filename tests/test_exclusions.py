@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from company import company, line, people
 from privacy_metrics import exclusions, registers, workbook
@@ -108,6 +110,28 @@ def test_a_late_objection_reaches_sessions_whose_logs_are_gone(tmp_path: Path) -
     with pytest.raises(SourceError):
         workbook.collect(params, Q3)
     assert lines_kept(params) == 2
+
+
+def test_of_one_who_objects_late_no_word_is_left_in_what_is_stored(tmp_path: Path) -> None:
+    lines = [line(user="anna", path="/hers"), line(path="/docs"), line(path="/blog")]
+    params = excluding(tmp_path, lines=lines)
+    workbook.collect(params, Q3)
+    assert "hers" in words(params)
+    excluding(tmp_path, "anna,objected,2026-07-01,", lines=lines)
+    workbook.collect(params, Q3)
+    assert {"docs", "blog"} <= words(params)
+    assert "hers" not in words(params)
+
+
+def words(params: Params) -> set[str]:
+    """What the dictionaries of the stored sessions hold, whether a row has it or not."""
+    columns = [
+        chunk.dictionary
+        for path in (params.confidential(Q3) / "days").rglob("*.parquet")
+        for column in parquet.read_table(path).columns if pa.types.is_dictionary(column.type)
+        for chunk in column.chunks
+    ]  # fmt: skip
+    return {word for column in columns for word in column.to_pylist()}
 
 
 def test_a_late_objection_is_other_data_to_the_noise(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from .exclusions import Exclusions
 from .marks import Marks
 from .params import Params, Period, Source
 
-LAYOUT = 8
+LAYOUT = 9
 """Raised whenever what ``collect`` writes changes, so that an older collection is made anew."""
 HELD = 500_000
 """Hits held before sessions are made of them: enough to be fast, few enough that memory stays flat."""
@@ -381,7 +381,7 @@ def _read(
                     last.result()
                 return other.submit(store.add_all, technical.days(hits, gap, before, engine))
 
-            storing = None
+            storing, taken = None, 0
             for source, some in _by_source(wanted):
                 opened = some[0].rows or sources.Files([file.path for file in some])
                 numbers = np.array([file.number for file in some])
@@ -389,8 +389,10 @@ def _read(
                     hits.add(lines, numbers, only)
                     if only is None:
                         marks.add(lines, numbers)
-                    if hits.size > HELD and only is None:
-                        storing = stored(storing, hits.latest - LATE)
+                    # A day is stored once, unless it has very many hits.
+                    before = hits.settled(LATE, whole_days=hits.size <= 2 * HELD)
+                    if hits.size > HELD and before > taken and only is None:
+                        storing, taken = stored(storing, before), before
                     if progress:
                         progress(done + opened.done, total, int(hits.accounts.sum()))
                 done += opened.done
@@ -577,6 +579,7 @@ class Days:
         """Adds sessions (frames of technical.days) to those of a day, and writes them."""
         if self.mixed[day]:
             return
+        frames = {name: technical.as_categories(frame) for name, frame in frames.items()}
         if before := self._read(day):
             joined = visits.stitch({name: pl.concat([before[name], frames[name]]) for name in frames}, self.gap)
             if joined is None:
@@ -668,8 +671,10 @@ class Days:
 def sessions(params: Params, period: Period) -> dict[str, pl.DataFrame]:
     """The collected sessions of ``period`` as ``technical.cells`` takes them: those cut at midnight are joined."""
     folder = params.confidential(period) / "days"
+    as_text = pl.selectors.categorical().cast(pl.String)
     frames = {
-        name: pl.concat([pl.read_parquet(p) for p in sorted((folder / name).iterdir())]) for name in visits.FRAMES
+        name: pl.concat([pl.read_parquet(p).with_columns(as_text) for p in sorted((folder / name).iterdir())])
+        for name in visits.FRAMES
     }
     cuts = technical.midnights(period, params.organisation.time_zone)
     frames = visits.stitch_at(frames, params.disclosure.session_gap, cuts)

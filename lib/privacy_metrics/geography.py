@@ -14,8 +14,10 @@ from pathlib import Path
 import maxminddb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from .params import WorkbookError
+from .sources.combined import places
 
 UNKNOWN = "unknown"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -208,13 +210,14 @@ def _located(
     network = np.zeros(addresses.len(), np.uint64)
     at4, keys, at6, halves = packed(addresses)
     country[at4] = countries.v4.find(keys)
-    network[at4] = (np.uint64(4) << np.uint64(60)) | (keys >> np.uint32(32 - ipv4_bits)).astype(np.uint64)
+    network[at4] = (keys >> np.uint32(32 - ipv4_bits)) | np.uint64(4 << 60)
     country[at6] = countries.v6.find(halves[:, 0])
-    finer = np.flatnonzero(np.isin(halves[:, 0], np.fromiter(countries.fine, np.uint64)))
-    for high in np.unique(halves[finer, 0]).tolist():
-        inside = finer[halves[finer, 0] == high]
-        country[at6[inside]] = countries.fine[high].find(halves[inside, 1])
-    network[at6] = (np.uint64(6) << np.uint64(60)) | (halves[:, 0] >> np.uint64(64 - ipv6_bits))
+    network[at6] = (halves[:, 0] >> np.uint64(64 - ipv6_bits)) | np.uint64(6 << 60)
+    if countries.fine:
+        finer = np.flatnonzero(np.isin(halves[:, 0], np.fromiter(countries.fine, np.uint64)))
+        for high in np.unique(halves[finer, 0]).tolist():
+            inside = finer[halves[finer, 0] == high]
+            country[at6[inside]] = countries.fine[high].find(halves[inside, 1])
     return country, network
 
 
@@ -223,47 +226,86 @@ def packed(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
     Arrays: places of the IPv4 addresses, their 32 bits, places of those of IPv6, their high and low 64 bits.
     """
-    with_colon = addresses.str.contains(":", literal=True).fill_null(False).to_numpy()
-    at6, at4 = np.flatnonzero(with_colon), np.flatnonzero(~with_colon)
-    rest = addresses.gather(at4) if at6.size else addresses
+    dotted, others = _families(addresses)
+    at4, at6 = np.flatnonzero(dotted), np.flatnonzero(others)
+    rest = addresses.filter(pl.Series(dotted))
     keys = _ipv4(rest)
-    if keys is None:  # a host name is among them, or nothing
-        fits = rest.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").fill_null(False).to_numpy()
+    if keys is None:  # a host name is among them
+        fits = rest.str.contains(rf"^(?:{_OCTET}\.){{3}}{_OCTET}$").to_numpy()
         at4, keys = at4[fits], _ipv4(rest.filter(fits))
         assert keys is not None
-    halves = _ipv6(addresses.gather(at6))
+    halves = _ipv6(addresses.filter(pl.Series(others)))
     high, low = halves[:, 0], halves[:, 1]
     mapped = (high == 0) & (low >> np.uint64(32) == 0xFFFF)  # ::ffff:0:0/96 (RFC 4291 §2.5.5.2)
+    if mapped.any():
+        at4 = np.concatenate([at4, at6[mapped]])
+        keys = np.concatenate([keys, low[mapped].astype(np.uint32)])
     six = ((high & low) != _ONES) & ~mapped
-    return (
-        np.concatenate([at4, at6[mapped]]), np.concatenate([keys, low[mapped].astype(np.uint32)]),
-        at6[six], halves[six],
-    )  # fmt: skip
+    return (at4, keys, at6, halves) if six.all() else (at4, keys, at6[six], halves[six])
 
 
-_DIGITS = np.repeat([1, 2, 3, 0], [10, 90, 156, 744]).astype(np.uint8)
-"""How many digits a part of an IPv4 address is written with: no more than it needs; 0 where it is too large."""
+def _families(addresses: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Whether ``addresses`` have a dot among their second to fourth bytes and no colon there, as all of IPv4 have; and
+    which are others.
+
+    The first four bytes of a text stand beside its length in Arrow's views, of which each is four numbers.
+    """
+    (views,) = pa.chunked_array(addresses.rechunk()).chunks
+    first = np.frombuffer(views.buffers()[1], "<u4").reshape(-1, 4)[views.offset :][: len(views), 1].copy()
+    dotted = _has(first, ".") & ~_has(first, ":")
+    if not addresses.null_count():
+        return dotted, ~dotted
+    there = addresses.is_not_null().to_numpy()
+    return dotted & there, ~dotted & there
+
+
+def _has(words: np.ndarray, letter: str) -> np.ndarray:
+    """Whether the second to fourth bytes of ``words`` (uint32) have a letter."""
+    words = words ^ np.uint32(ord(letter) * 0x01010101)
+    return (words - np.uint32(0x01010100)) & ~words & np.uint32(0x80808000) != 0
+
+
+def _parts() -> np.ndarray:
+    """What a part of an IPv4 address is by the three bytes at whose end it stands: its number, and 256 for each digit.
+
+    A byte is known by its lowest five bits, the last one first. 0 where inet_pton reads no number from 0 to 255 there,
+    or one with a digit more than it needs.
+    """
+    found = np.zeros((32, 32, 32), np.uint16)
+    signs = [ord(sign) & 31 for sign in ".\n"]
+    for number in range(256):
+        *before, last = (ord(digit) & 31 for digit in str(number))
+        if len(before) == 2:
+            found[before[0], before[1], last] = number + 3 * 256
+        elif len(before) == 1:
+            found[signs, before[0], last] = number + 2 * 256
+        else:
+            found[:, signs, last] = number + 256
+    return found.ravel()
+
+
+_PARTS = _parts()
+_SIGNS = np.frombuffer(b"...\n", np.uint32)
 
 
 def _ipv4(addresses: pl.Series) -> np.ndarray | None:
     """The 32 bits of ``addresses`` if each is four decimal numbers as inet_pton reads them; None if one is not.
 
-    All are one text for it, in which a part of an address is what stands before a dot.
+    All are one text for it, in which a part of an address is what stands before a dot or a line's end.
     """
     if not addresses.len():
         return np.zeros(0, np.uint32)
-    text = np.frombuffer(f"..{addresses.str.join('.')[0]}.".encode(), np.uint8)
-    dots = np.flatnonzero(text == ord("."))[2:]
-    ends = addresses.str.len_bytes().fill_null(0).to_numpy().cumsum(dtype=np.int64) + np.arange(2, addresses.len() + 2)
-    digits = text - np.uint8(ord("0"))
-    if not np.array_equal(dots[3::4], ends) or np.count_nonzero(digits < 10) + dots.size + 2 != text.size:
+    text = np.frombuffer(f"\n\n\n{addresses.str.join(chr(10))[0]}\n".encode(), np.uint8)
+    before = places(pl.Series(text[3:]) < ord("0"))  # each is three bytes before a sign
+    if before.size != 4 * addresses.len() or (text[3:][before].view(np.uint32) != _SIGNS).any():
         return None
-    width = np.diff(dots, prepend=1) - 1
-    tens = digits[dots - 2] * (width > 1)
-    value = digits[dots - 1] + tens * np.uint16(10) + digits[dots - 3] * (width > 2) * np.uint16(100)
-    if (_DIGITS[value] != width).any():
+    known = text & np.uint8(31)
+    hundreds, tens, ones = (known[n:][before].astype(np.uint16) for n in range(3))
+    part = _PARTS[hundreds << np.uint16(10) | tens << np.uint16(5) | ones]
+    digits = int((part >> np.uint16(8)).sum())
+    if part.min() < 256 or text.max() > ord("9") or digits + before.size + 3 != text.size:
         return None
-    return value.astype(np.uint8).view(">u4").astype(np.uint32)
+    return part.astype(np.uint8).view(">u4").astype(np.uint32)
 
 
 _NONE = b"\xff" * 16  # a multicast address, which nobody sends from (RFC 4291 §2.7)
@@ -293,41 +335,47 @@ def _groups(addresses: pl.Series) -> np.ndarray | None:
     """
     if not addresses.len():
         return np.empty((0, 2), np.uint64)
-    text = np.frombuffer(f"...\n{addresses.str.join(chr(10))[0]}\n".encode(), np.uint8)
+    text = np.frombuffer(f"\n\n\n\n{addresses.str.join(chr(10))[0]}\n".encode(), np.uint8)
     letter = (text | np.uint8(32)) - np.uint8(ord("a")) < 6
     figure = letter | (text - np.uint8(ord("0")) < 10)
     digit = ((text & np.uint8(15)) + letter * np.uint8(9)) * figure
-    byte = digit.copy()
-    byte[1:] |= digit[:-1] << np.uint8(4)
-    signs = np.flatnonzero(~figure)[3:]
-    sign = text[signs]
-    ends = np.flatnonzero(sign == ord("\n"))
-    if ends.size != addresses.len() + 1 or np.count_nonzero(sign == ord(":")) + ends.size != sign.size:
+    # What stands before a sign: the last two digits of a group in one byte, and the two before in another.
+    last = (digit[1:] | digit[:-1] << np.uint8(4)) * figure[1:]
+    three = figure[3:] & figure[2:-1] & figure[1:-2]
+    pair = np.empty((three.size, 2), np.uint8)
+    np.multiply(last[:-2], three, out=pair[:, 0])
+    pair[:, 1] = last[2:]
+    before = places(pl.Series(~figure[4:]))  # each is four bytes before a sign
+    sign = text[4:][before]
+    ends = np.append(-1, np.flatnonzero(sign == ord("\n")))
+    groups = np.diff(ends)
+    if groups.size != addresses.len() or np.count_nonzero(sign == ord(":")) + groups.size != sign.size:
         return None
-    width = np.diff(signs) - 1
-    first, last, groups = ends[:-1], ends[1:] - 1, np.diff(ends)
-    value = np.empty((width.size, 2), np.uint8)
-    value[:, 0] = byte[signs[1:] - 3] * (width > 2)
-    value[:, 1] = byte[signs[1:] - 1]
-    empty = np.flatnonzero(width == 0)
-    value[empty] = 0
+    value = pair.view(np.uint16).ravel()[before]
+    first, closing = ends[:-1] + 1, ends[1:]
     # Between the colons of :: there is one empty group; where it begins or ends the address, one more on that side.
-    owner = np.searchsorted(last, empty)
+    none = ~figure[3:][before]
+    empty = np.flatnonzero(none)
+    owner = np.searchsorted(closing, empty)
     gaps = np.bincount(owner, minlength=groups.size)
-    begins, closes = width[first] == 0, width[last] == 0
+    begins, closes = none[first], none[closing]
     fits = np.where(gaps == 0, groups == 8, (groups - gaps < 8) & (gaps == 1 + begins + closes))
-    fits &= ~begins | (width[np.minimum(first + 1, last)] == 0)
-    fits &= ~closes | (width[np.maximum(last - 1, first)] == 0)
-    fits[np.searchsorted(last, np.flatnonzero(width > 4))] = False
-    times = np.ones(width.size, np.intp)
+    if begins.any() or closes.any():
+        fits &= ~begins | none[np.minimum(first + 1, closing)]
+        fits &= ~closes | none[np.maximum(closing - 1, first)]
+    if (five := three[1:] & figure[1:-3] & figure[:-4]).any():
+        fits[np.searchsorted(before[closing], np.flatnonzero(five))] = False
+    times = np.ones(before.size, np.intp)
     opened = empty[np.flatnonzero(np.diff(owner, prepend=-1))]
     times[opened] = 9 - groups[gaps > 0]  # the first empty group stands for all that are left out
-    value = value.view(np.uint16).ravel()
     if not fits.all():
         kept = np.repeat(fits, groups)
         value, times = value[kept], times[kept]
+    halves = np.repeat(value, times).view(">u8").astype(np.uint64).reshape(-1, 2)
+    if fits.all():
+        return halves
     found = np.full((groups.size, 2), _ONES)
-    found[fits] = np.repeat(value, times).view(">u8").reshape(-1, 2)
+    found[fits] = halves
     return found
 
 

@@ -8,7 +8,7 @@ sessions; ``days`` gives them as they are stored, day by day; ``cells`` counts t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ import polars as pl
 from . import clients, geography, visits
 from .marks import keyed
 from .params import Params, Period, TableSpec, WorkbookError
-from .sources.combined import BROKEN, Coded, Kept, Lines
+from .sources.combined import BROKEN, Coded, Kept, Lines, Numbered
 from .visits import HIT
 
 if TYPE_CHECKING:
@@ -55,6 +55,27 @@ SOCIAL = {
 REFERRER_KINDS = ("direct", "internal", "newsletter", "other site", "search", "social", UNKNOWN)
 
 
+class _Told:
+    """What a function tells of texts, row by row, asked once for each distinct text of a run."""
+
+    def __init__(self, tell: Callable[[pl.Series], pl.DataFrame]) -> None:
+        self._tell, self._nothing = tell, tell(pl.Series([], dtype=pl.String))
+        self._numbers, self._rows = Numbered(), self._nothing
+
+    def of(self, texts: pl.Series) -> pl.DataFrame:
+        """The rows of ``texts``; null is as nothing."""
+        if self._numbers.size > REMEMBERED:
+            self._numbers, self._rows = Numbered(), self._nothing
+        number, new = self._numbers.of(texts.fill_null("") if texts.null_count() else texts)
+        if new.len():
+            self._rows = pl.concat([self._rows, self._tell(new)], rechunk=True)
+        return self._rows[number]
+
+
+REMEMBERED = 200_000
+"""Distinct texts of a kind after which what was told of them is forgotten, so that memory stays flat."""
+
+
 class Hits:
     """Takes parsed lines and keeps pseudonymous hits, the line account of every file, and the days a file touches."""
 
@@ -77,6 +98,8 @@ class Hits:
         network; the last is for none."""
         self._clients = pl.DataFrame(schema=clients.SCHEMA)
         self._visitors = np.empty((0, 2), np.uint64)
+        self._targets = _Told(lambda targets: _pages(targets, params))
+        self._referrers = _Told(lambda referrers: _referrers(referrers, params.service.hosts))
 
     def add(self, lines: Lines, files: np.ndarray, only: np.ndarray | None = None) -> None:
         """Adds lines, each to the hits or to the account of excluded lines.
@@ -86,7 +109,8 @@ class Hits:
         """
         client = self._client_numbers(lines.texts["agent"].values)
         crawler = self._clients["crawler"].to_numpy()[client]
-        reason = self._reasons(lines, crawler)
+        pages = self._targets.of(lines.texts["target"].values)
+        reason = self._reasons(lines, crawler, pages["static"].to_numpy())
         file = files[np.zeros(reason.size, np.int64) if lines.file is None else lines.file]
         used = np.flatnonzero(reason == 0)
         day = np.searchsorted(self.midnights, lines.time[used], side="right") - 1
@@ -98,11 +122,11 @@ class Hits:
         else:
             used = used[only[day]]
         if used.size:
-            self.held.append(self._hits(lines, used, client))
+            self.held.append(self._hits(lines, used, client, pages))
             self.size += used.size
             self.latest = int(np.median(lines.time[used]))
 
-    def _hits(self, lines: Lines, used: np.ndarray, client: np.ndarray) -> pl.DataFrame:
+    def _hits(self, lines: Lines, used: np.ndarray, client: np.ndarray, pages: pl.DataFrame) -> pl.DataFrame:
         """The hits of the lines ``used``; ``visitor`` is a number of this run, ``client`` one of ``_agents``."""
         code = {name: column.code[used] for name, column in lines.texts.items()}
         values = {name: column.values for name, column in lines.texts.items()}
@@ -113,13 +137,9 @@ class Hits:
         client = client[code["agent"]]
         visitor = np.where(has_account, account, (self._network[address] << 32) | client).astype(np.uint64)
         visitor |= has_account.astype(np.uint64) << np.uint64(63)
-        pages = _pages(values["target"].fill_null(""), self.params).with_columns(
-            pl.col("area", "product", "action").cast(_CATEGORY)
-        )
         newsletter = pages["newsletter"].to_numpy()[code["target"]]
-        referrers = _referrers(values["referrer"], self.params.service.hosts)
-        mails = pl.DataFrame({"referrer_kind": ["newsletter"], "referrer_site": ["none"]})
-        referrers = pl.concat([referrers, mails]).cast(_CATEGORY)  # pyright: ignore[reportArgumentType]
+        mails = as_categories(pl.DataFrame({"referrer_kind": ["newsletter"], "referrer_site": ["none"]}))
+        referrers = pl.concat([self._referrers.of(values["referrer"]), mails])
         referrer = np.where(newsletter, referrers.height - 1, code["referrer"])
         names = pl.Series(self.countries.names, dtype=pl.String).cast(_CATEGORY)
         tags = _language(values["language"])["tag"].cast(_CATEGORY)
@@ -147,6 +167,13 @@ class Hits:
             self._country = np.concatenate([self._country[:-1], country, self._country[-1:]])
             self._network = np.concatenate([self._network[:-1], network, self._network[-1:]])
         return number
+
+    def settled(self, late: int, whole_days: bool) -> int:
+        """``late`` seconds before the latest lines (epoch seconds), or the midnight before that."""
+        time = self.latest - late
+        if not whole_days:
+            return time
+        return int(self.midnights[max(np.searchsorted(self.midnights, time, side="right") - 1, 0)])
 
     def take(self, before: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Hits (columns HIT), and what their clients are, by ``client``; the hits are held no longer.
@@ -211,14 +238,11 @@ class Hits:
             self._clients = pl.concat([self._clients, clients.resolve(pl.Series(new, dtype=pl.String))])
         return _numbered(self._agents, values)
 
-    def _reasons(self, lines: Lines, crawler: np.ndarray) -> np.ndarray:
+    def _reasons(self, lines: Lines, crawler: np.ndarray, static: np.ndarray) -> np.ndarray:
         """Of every line 0 where it is used, else the number of its reason, from 1 in the order of REASONS."""
         text, status = lines.texts, lines.status
         method, target = text["method"], text["target"]
         page = method.values.is_in(["GET", "POST", "PUT", "PATCH", "DELETE"]).fill_null(False).to_numpy()
-        path = target.values.str.splitn("?", 2).struct.field("field_0")
-        ending = path.str.extract(r"\.([A-Za-z0-9]{1,5})$").str.to_lowercase()
-        static = ending.is_in(self.params.service.static_files).fill_null(False).to_numpy()
         tests = {
             "broken": lines.time == BROKEN,
             "outside period": (lines.time < self.midnights[0]) | (lines.time >= self.midnights[-1]),
@@ -272,7 +296,7 @@ def _language(headers: pl.Series) -> pl.DataFrame:
 
 
 def _pages(targets: pl.Series, params: Params) -> pl.DataFrame:
-    """Area, product, what was done with it, and whether a newsletter led here, of distinct targets."""
+    """Of distinct targets: area, product, what was done with it, and whether it is of a newsletter or a static file."""
     service = params.service
     # An absolute target (a proxy's) is about its path alone.
     target = targets.str.replace(r"^https?://[^/?]*", "")
@@ -294,9 +318,10 @@ def _pages(targets: pl.Series, params: Params) -> pl.DataFrame:
         if rule.terms:
             found = terms.str.contains_any([t.lower() for t in rule.terms])
             searched = pl.when(pl.lit(found)).then(pl.lit(rule.product)).otherwise(searched)
+    ending = path.str.extract(r"\.([A-Za-z0-9]{1,5})$").str.to_lowercase()
     searching = _under(path, [service.search.path])
     product = pl.when(searching).then(searched).otherwise(viewed)
-    return pl.select(
+    pages = pl.select(
         area=area.cast(pl.String) if isinstance(area, pl.Expr) else area,
         product=product,
         action=pl.when(product.is_null())
@@ -305,8 +330,9 @@ def _pages(targets: pl.Series, params: Params) -> pl.DataFrame:
         .then(pl.lit("searched"))
         .otherwise(pl.lit("viewed")),
         newsletter=query.str.contains(r"(?:^|&)utm_medium=(?:email|newsletter)(?:&|$)"),
-        rows=pl.int_range(targets.len(), eager=True),
-    ).drop("rows")
+        static=ending.is_in(service.static_files).fill_null(False),
+    )
+    return as_categories(pages)
 
 
 def _under(path: pl.Series, prefixes: Iterable[str]) -> pl.Series:
@@ -333,7 +359,7 @@ def _referrers(referrers: pl.Series, own: Sequence[str]) -> pl.DataFrame:
     hosts = frozenset(h.lower() for h in own)
     rows = [_referrer(text, hosts) for text in origins.values.to_list()]
     schema = {"referrer_kind": pl.String, "referrer_site": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")[origins.code]
+    return as_categories(pl.DataFrame(rows, schema=schema, orient="row"))[origins.code]
 
 
 def _referrer(text: str | None, own: frozenset[str]) -> tuple[str, str]:
@@ -405,8 +431,9 @@ def days(
 ) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     """The sessions of the hits held (of those before the epoch second ``before``), cut at midnight: by day, the frames.
 
-    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is String. The hits
-    are taken at once and cut when the days are asked for, in another thread if need be.
+    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is Categorical, or
+    String where an engine made it. The hits are taken at once and cut when the days are asked for, in another thread if
+    need be.
     """
     if engine is not None:
         return _cut_by(engine, hits.take_described(before), gap)
@@ -421,9 +448,8 @@ def _cut(
     hits: Hits, taken: pl.DataFrame, known: pl.DataFrame, gap: int
 ) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     frames = visits.sessions(taken, gap, hits.midnights.tolist(), hits.visitor_keys)
-    frames["sessions"] = pl.concat([frames["sessions"], known[frames["sessions"]["client"]]], how="horizontal").select(
-        STORED
-    )
+    clients = as_categories(known)[frames["sessions"]["client"]]
+    frames["sessions"] = pl.concat([frames["sessions"], clients], how="horizontal").select(STORED)
     ends = {}
     for name, frame in frames.items():  # sessions of a day stand together, as they are cut at midnight
         day = np.searchsorted(hits.midnights, frame["session"].to_numpy(), side="right") - 1
@@ -449,6 +475,11 @@ def as_stored(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(pl.col("visitor").reinterpret(signed=False))
     columns = {"sessions": STORED, **{part: (*names, "hits") for part, names in visits.PARTS.items()}}[name]
     return in_order(frame.select(*columns, "day"))
+
+
+def as_categories(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text as Categorical: codes are copied and stored faster than text."""
+    return frame.with_columns(pl.selectors.string().cast(_CATEGORY))
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:

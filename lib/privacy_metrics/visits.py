@@ -90,7 +90,7 @@ def plan(
 def sessions(
     hits: pl.DataFrame, gap: int, cuts: Sequence[int] = (), keys: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> dict[str, pl.DataFrame]:
-    """The frames of ``plan`` for ``hits`` in memory, sorted by what names a row; text is String.
+    """The frames of ``plan`` for ``hits`` in memory, sorted by what names a row; text is Categorical.
 
     At the epoch seconds ``cuts`` every session ends, and the rows between two cuts stand together, in the order of the
     cuts: what is counted apart there, ``stitch`` joins. ``keys`` gives for
@@ -120,7 +120,7 @@ def sessions(
     made = rows.with_columns(
         pl.Series("end", time[after - 1]),
         pl.Series("hits", after - first),
-        *hits.select(_OF_FIRST)[order[first]].with_columns(pl.selectors.categorical().cast(pl.String)),
+        *hits.select(_OF_FIRST)[order[first]],
         areas.gather(area[first]).alias("entry_area"),
         areas.gather(area[after - 1]).alias("exit_area"),
     )
@@ -153,7 +153,7 @@ def _ranked(column: pl.Series) -> tuple[np.ndarray, pl.Series]:
     rank = np.zeros(int(code.max(initial=0)) + 2, np.int64)
     rank[code] = np.arange(1, code.size + 1)
     codes = (column.to_physical() if text else column.cast(pl.UInt32)).fill_null(rank.size - 1).to_numpy()
-    return rank[codes], pl.concat([words.clear(1), words])
+    return rank[codes], pl.concat([words.clear(1), words]).cast(column.dtype)
 
 
 def _in_order(hits: pl.DataFrame, visitor: np.ndarray, time: np.ndarray, page: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ BLOCK = 24 << 20
 """Bytes of lines parsed at a time: large enough to be fast, small enough that memory stays flat."""
 CHUNK = 4 << 20
 _NEWLINE = 10
-PARSERS = min(2, max(1, (os.cpu_count() or 1) - 1))
-"""Blocks parsed at a time: one core is for what is made of the lines."""
+PARSERS = min(2, os.cpu_count() or 1)
+"""Blocks parsed at a time: what is made of the lines needs less of a core than parsing them does."""
 
 
 class SourceError(WorkbookError):
