@@ -8,6 +8,7 @@ import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -242,3 +243,40 @@ def test_a_day_is_stored_once_unless_it_has_very_many_hits(tmp_path: Path, monke
     assert from_scratch(params) == once
     assert stored != [0, 1, 2, 3]
     assert set(stored) == {0, 1, 2, 3}
+
+
+def test_addresses_seen_before_the_first_used_line_keep_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = start(tmp_path)
+    addresses = ["240.1.0.1", "3fff:2::1", "240.3.0.1", "3fff:1::1", "241.9.2.3", "240.2.0.1"]
+    early = [line("30/Jun/2026:09:00:00 +0300", address=address) for address in addresses[:4]]
+    late = [line(f"02/Jul/2026:09:00:{n:02} +0300", address=address) for n, address in enumerate(addresses)]
+    (tmp_path / "logs" / "panel.log").write_text("\n".join(early + late))
+    workbook.collect(params, JULY)
+    expected = content(params.confidential(JULY))
+    monkeypatch.setattr("privacy_metrics.sources.logs.BLOCK", 300)
+    monkeypatch.setattr("privacy_metrics.sources.logs.CHUNK", 200)
+    assert from_scratch(params) == expected
+    assert workbook.sessions(params, JULY)["sessions"].filter(pl.col("visitor_kind") == "anonymous").height > 5
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_hits_are_not_held_for_ever_whatever_the_order_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    params = start(tmp_path)
+    days = [f"{day:02}/Jul/2026" for day in range(1, 29)][::order]
+    for number, day in enumerate(days):  # panel-00.log is read first; rotated logs are numbered from the newest on
+        moments = [f"{day}:{hour:02}:00:00 +0300" for hour in range(24)]
+        (tmp_path / "logs" / f"panel-{number:02}.log").write_text("".join(line(moment) + "\n" for moment in moments))
+    workbook.collect(params, JULY)
+    expected = content(params.confidential(JULY))
+    monkeypatch.setattr("privacy_metrics.sources.logs.BLOCK", 500)
+    monkeypatch.setattr("privacy_metrics.sources.logs.CHUNK", 300)
+    monkeypatch.setattr(collection, "HELD", 50)
+    sizes: list[int] = []
+    add = technical.Hits.add
+    monkeypatch.setattr(technical.Hits, "add", lambda hits, *rest: (add(hits, *rest), sizes.append(hits.size)))
+    assert from_scratch(params) == expected
+    assert max(sizes) < 3 * 50 + 10

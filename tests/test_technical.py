@@ -197,3 +197,11 @@ def test_a_client_is_what_all_patterns_of_ua_parser_say_of_it() -> None:
     found = clients.resolve(agents)
     for agent, row in zip(agents, found.iter_rows(), strict=True):
         assert row == CLIENTS.get(agent, (*["unknown"] * 4, False)), agent
+
+
+def test_a_search_of_very_many_fields_is_a_page_like_others(tmp_path: Path) -> None:
+    many = line(path="/search?q=servers" + "&b=1" * 200)
+    products = "service: {products: [{product: servers, terms: [servers]}]}\n"
+    params = company(tmp_path, [line(path="/search?q=servers&b=1"), many], more=products)
+    assert workbook.collect(params, Q3)["account"]["used"] == 2
+    assert workbook.sessions(params, Q3)["products"]["hits"].to_list() == [1]

@@ -381,7 +381,7 @@ def _read(
                     last.result()
                 return other.submit(store.add_all, technical.days(hits, gap, before, engine))
 
-            storing, taken = None, 0
+            storing = None
             for source, some in _by_source(wanted):
                 opened = some[0].rows or sources.Files([file.path for file in some])
                 numbers = np.array([file.number for file in some])
@@ -389,10 +389,12 @@ def _read(
                     hits.add(lines, numbers, only)
                     if only is None:
                         marks.add(lines, numbers)
-                    # A day is stored once, unless it has very many hits.
-                    before = hits.settled(LATE, whole_days=hits.size <= 2 * HELD)
-                    if hits.size > HELD and before > taken and only is None:
-                        storing, taken = stored(storing, before), before
+                    if only is None and hits.size > HELD:
+                        # Whole days, so that each is stored once; parts of days, or what there is, where that is much.
+                        whole_days, everything = hits.size <= 2 * HELD, hits.size > 3 * HELD
+                        before = None if everything else hits.settled(LATE, whole_days)
+                        if before is None or before > hits.earliest:
+                            storing = stored(storing, before)
                     if progress:
                         progress(done + opened.done, total, int(hits.accounts.sum()))
                 done += opened.done

@@ -268,8 +268,8 @@ def _has(words: np.ndarray, letter: str) -> np.ndarray:
 def _parts() -> np.ndarray:
     """What a part of an IPv4 address is by the three bytes at whose end it stands: its number, and 256 for each digit.
 
-    A byte is known by its lowest five bits, the last one first. 0 where inet_pton reads no number from 0 to 255 there,
-    or one with a digit more than it needs.
+    A byte is known by its lowest five bits; those of the first stand highest. 0 where inet_pton reads no number from 0
+    to 255 there, or one with a digit more than it needs.
     """
     found = np.zeros((32, 32, 32), np.uint16)
     signs = [ord(sign) & 31 for sign in ".\n"]

@@ -88,14 +88,15 @@ class Hits:
         """Of every file: the days of the period that it has used lines of."""
         self.held: list[pl.DataFrame] = []
         self.size = 0
-        self.latest = 0
-        """About the time of the lines that were added last (epoch seconds)."""
+        self.earliest, self.latest = _NEVER, 0
+        """The time of the first hit held, and about that of the lines that were added last (epoch seconds)."""
         self._agents: dict[str | None, int] = {}
         self.numbers = {"address": Kept(), "account": Kept()}
         self._networks: dict[int, int] = {}
         self._country, self._network = np.zeros(1, np.int16), np.zeros(1, np.int64)
         """By the number of an address, the place of its country in ``countries.names`` and the number of its truncated
         network; the last is for none."""
+        self._parts_located = 0
         self._clients = pl.DataFrame(schema=clients.SCHEMA)
         self._visitors = np.empty((0, 2), np.uint64)
         self._targets = _Told(lambda targets: _pages(targets, params))
@@ -124,6 +125,7 @@ class Hits:
         if used.size:
             self.held.append(self._hits(lines, used, client, pages))
             self.size += used.size
+            self.earliest = min(self.earliest, int(lines.time[used].min()))
             self.latest = int(np.median(lines.time[used]))
 
     def _hits(self, lines: Lines, used: np.ndarray, client: np.ndarray, pages: pl.DataFrame) -> pl.DataFrame:
@@ -158,9 +160,10 @@ class Hits:
 
     def _located(self, addresses: Coded) -> np.ndarray:
         """The numbers of the values of ``addresses``, of which country and truncated network are known then."""
-        number, new = self.numbers["address"].of_values(addresses)
-        if new.len():
-            bits = self.params.disclosure
+        number, _ = self.numbers["address"].of_values(addresses)
+        if parts := self.numbers["address"].texts[self._parts_located :]:  # the marks number addresses, too
+            self._parts_located += len(parts)
+            new, bits = pl.concat(parts), self.params.disclosure
             country, network = geography.locate(new, self.countries, ipv4_bits=bits.ipv4_bits, ipv6_bits=bits.ipv6_bits)
             networks, which = np.unique(network, return_inverse=True)
             network = _numbered(self._networks, networks.tolist())[which]
@@ -202,11 +205,12 @@ class Hits:
 
     def _taken(self, before: int | None) -> pl.DataFrame:
         hits = pl.concat(self.held) if self.held else pl.DataFrame(schema=HIT)
-        self.held, self.size = [], 0
+        self.held, self.size, self.earliest = [], 0, _NEVER
         if before is not None:
             later = hits.filter(pl.col("time") >= before)
             hits = hits.filter(pl.col("time") < before)
             self.held, self.size = [later], later.height
+            self.earliest = int(later["time"].to_numpy().min(initial=_NEVER))
         return hits
 
     def _client_keys(self) -> pl.Series:
@@ -264,6 +268,7 @@ ENGINE_HIT = {
 } | {"day": pl.Int32, **dict.fromkeys(CLIENT, pl.String)}
 """A hit as any engine takes it: text and signed numbers (a visitor's 64 bits are read as such), day, and client."""
 _CATEGORY = pl.Categorical
+_NEVER = 2**62
 _ACCOUNT = 1 << 63
 """Marks a visitor's number as that of an account; else its high half is a network and its low half a client."""
 
@@ -345,12 +350,14 @@ def _under(path: pl.Series, prefixes: Iterable[str]) -> pl.Series:
 
 
 def _search_terms(target: str, parameter: str) -> str | None:
-    if parameter + "=" not in target:
+    query = target.partition("?")[2]
+    if parameter + "=" not in query or query.count("&") >= MOST_FIELDS:
         return None
-    return (
-        " ".join(parse_qs(target.partition("?")[2], max_num_fields=50, errors="replace").get(parameter, [])).lower()
-        or None
-    )
+    return " ".join(parse_qs(query, errors="replace").get(parameter, [])).lower() or None
+
+
+MOST_FIELDS = 50
+"""Fields of a query from which on nobody has typed it into a search."""
 
 
 def _referrers(referrers: pl.Series, own: Sequence[str]) -> pl.DataFrame:
