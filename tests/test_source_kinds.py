@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import s3
 from company import company, people
 from privacy_metrics import collection, sources, workbook
 from privacy_metrics.params import SOURCES, AccessLog, LogFiles, Params, ParamsError, Period, Source
@@ -922,6 +923,35 @@ def test_files_of_an_object_store_are_found_and_read_like_local_ones(tmp_path: P
     loaded = Params.load(tmp_path / "params")
     assert workbook.collect(loaded, Q3)["account"]["read"] == 13
     assert workbook.collect(loaded, Q3) == workbook.collect(loaded, Q3)
+
+
+def test_logs_in_a_bucket_of_s3_are_collected_with_the_credentials_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = company(tmp_path, people(400))
+    (tmp_path / "logs" / "b.log.gz").write_bytes(gzip.compress("\n".join(people(30, prefix="other")).encode()))
+    (tmp_path / "logs" / "deep").mkdir()
+    (tmp_path / "logs" / "deep" / "none.log").write_text("not asked for\n")
+    expected = workbook.collect(local, Q3)
+    before = workbook.sessions(local, Q3)["sessions"]
+    params = tmp_path / "params" / "company.yaml"
+    text = params.read_text()
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr("privacy_metrics.sources.stores.READ_AHEAD", 1000)
+    with s3.serving(tmp_path) as options:
+        params.write_text(text.replace("logs/*.log", f"'s3://logs/*.log*{options}'"))
+        loaded = Params.load(tmp_path / "params")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+        with pytest.raises(SourceError, match=r"s3://logs/\*.log\*: the store can't be read .*ACCESS_DENIED") as raised:
+            workbook.collect(loaded, Q3)
+        assert "hunter2" not in str(raised.value)
+        assert workbook.sessions(local, Q3)["sessions"].equals(before)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.KEY_ID)
+        record = workbook.collect(loaded, Q3)
+        assert [one["file"] for one in record["inputs"]][:2] == ["s3://logs/a.log", "s3://logs/b.log.gz"]
+        assert record["account"]["used"] == expected["account"]["used"] + 30
+        assert workbook.collect(loaded, Q3) == record
 
 
 class Numbers(LogFiles):
