@@ -16,6 +16,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from privacy_metrics import geography
+from privacy_metrics.marks import packed as as_bytes
 
 
 def test_countries_agree_with_maxminddb_on_random_addresses(real: Path) -> None:
@@ -76,18 +77,7 @@ def test_addresses_read_all_at_once_are_what_inet_pton_reads(addresses: list[str
     at4, keys, at6, halves = geography.packed(series)
     found = dict(zip(at4.tolist(), (int(key).to_bytes(4) for key in keys), strict=True))
     found |= {n: int(high).to_bytes(8) + int(low).to_bytes(8) for n, (high, low) in zip(at6, halves, strict=True)}
-    assert found == {n: bits for n, text in enumerate(addresses) if (bits := inet_pton(text or ""))}
-
-
-def inet_pton(text: str) -> bytes:
-    """The bytes of an address: 4 or 16, or none for what is no address."""
-    try:
-        if ":" not in text:
-            return socket.inet_pton(socket.AF_INET, text)
-        content = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
-    except (OSError, ValueError):
-        return b""
-    return content[12:] if content.startswith(bytes(10) + b"\xff\xff") else content
+    assert found == {n: bits for n, text in enumerate(addresses) if (bits := as_bytes(text or ""))}
 
 
 def test_two_addresses_of_one_network_cannot_be_told_apart() -> None:

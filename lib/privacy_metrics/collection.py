@@ -581,7 +581,6 @@ class Days:
         """Adds sessions (frames of technical.days) to those of a day, and writes them."""
         if self.mixed[day]:
             return
-        frames = {name: technical.as_categories(frame) for name, frame in frames.items()}
         if before := self._read(day):
             joined = visits.stitch({name: pl.concat([before[name], frames[name]]) for name in frames}, self.gap)
             if joined is None:

@@ -192,7 +192,9 @@ def locate(
     ``ipv4_bits`` or ``ipv6_bits`` bits; 0 for what is no address, such as a host name). An IPv4 address mapped into
     IPv6 is that IPv4 address.
     """
-    starts = range(0, max(addresses.len(), 1), _PART)
+    if addresses.len() <= _PART:  # of most blocks of lines there are few that are new
+        return _located(addresses, countries, ipv4_bits, ipv6_bits)
+    starts = range(0, addresses.len(), _PART)
     with ThreadPoolExecutor(2) as threads:
         parts = threads.map(lambda at: _located(addresses[at : at + _PART], countries, ipv4_bits, ipv6_bits), starts)
         country, network = (np.concatenate(part) for part in zip(*parts, strict=True))

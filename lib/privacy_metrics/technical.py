@@ -88,8 +88,8 @@ class Hits:
         """Of every file: the days of the period that it has used lines of."""
         self.held: list[pl.DataFrame] = []
         self.size = 0
-        self.earliest, self.latest = _NEVER, 0
-        """The time of the first hit held, and about that of the lines that were added last (epoch seconds)."""
+        self.latest = 0
+        """About the time of the lines that were added last (epoch seconds)."""
         self._agents: dict[str | None, int] = {}
         self.numbers = {"address": Kept(), "account": Kept()}
         self._networks: dict[int, int] = {}
@@ -125,7 +125,6 @@ class Hits:
         if used.size:
             self.held.append(self._hits(lines, used, client, pages))
             self.size += used.size
-            self.earliest = min(self.earliest, int(lines.time[used].min()))
             self.latest = int(np.median(lines.time[used]))
 
     def _hits(self, lines: Lines, used: np.ndarray, client: np.ndarray, pages: pl.DataFrame) -> pl.DataFrame:
@@ -171,6 +170,11 @@ class Hits:
             self._network = np.concatenate([self._network[:-1], network, self._network[-1:]])
         return number
 
+    @property
+    def earliest(self) -> int:
+        """The time of the first of the hits held, of which there are some (epoch seconds)."""
+        return min(int(frame["time"].to_numpy().min()) for frame in self.held if frame.height)
+
     def settled(self, late: int, whole_days: bool) -> int:
         """``late`` seconds before the latest lines (epoch seconds), or the midnight before that."""
         time = self.latest - late
@@ -205,12 +209,11 @@ class Hits:
 
     def _taken(self, before: int | None) -> pl.DataFrame:
         hits = pl.concat(self.held) if self.held else pl.DataFrame(schema=HIT)
-        self.held, self.size, self.earliest = [], 0, _NEVER
+        self.held, self.size = [], 0
         if before is not None:
             later = hits.filter(pl.col("time") >= before)
             hits = hits.filter(pl.col("time") < before)
             self.held, self.size = [later], later.height
-            self.earliest = int(later["time"].to_numpy().min(initial=_NEVER))
         return hits
 
     def _client_keys(self) -> pl.Series:
@@ -268,7 +271,6 @@ ENGINE_HIT = {
 } | {"day": pl.Int32, **dict.fromkeys(CLIENT, pl.String)}
 """A hit as any engine takes it: text and signed numbers (a visitor's 64 bits are read as such), day, and client."""
 _CATEGORY = pl.Categorical
-_NEVER = 2**62
 _ACCOUNT = 1 << 63
 """Marks a visitor's number as that of an account; else its high half is a network and its low half a client."""
 
@@ -438,9 +440,8 @@ def days(
 ) -> Iterator[tuple[int, dict[str, pl.DataFrame]]]:
     """The sessions of the hits held (of those before the epoch second ``before``), cut at midnight: by day, the frames.
 
-    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is Categorical, or
-    String where an engine made it. The hits are taken at once and cut when the days are asked for, in another thread if
-    need be.
+    A day is its number in the period. ``sessions`` has the columns STORED; rows are sorted, text is Categorical. The
+    hits are taken at once and cut when the days are asked for, in another thread if need be.
     """
     if engine is not None:
         return _cut_by(engine, hits.take_described(before), gap)
@@ -481,7 +482,7 @@ def as_stored(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """A frame that an engine gave, as the frames that are stored: their columns, types and order of rows."""
     frame = frame.with_columns(pl.col("visitor").reinterpret(signed=False))
     columns = {"sessions": STORED, **{part: (*names, "hits") for part, names in visits.PARTS.items()}}[name]
-    return in_order(frame.select(*columns, "day"))
+    return as_categories(in_order(frame.select(*columns, "day")))
 
 
 def as_categories(frame: pl.DataFrame) -> pl.DataFrame:
